@@ -1,0 +1,298 @@
+"""What goes into a model and what comes out: numpy arrays and frozen dataclasses, nothing else.
+
+Conventions
+-----------
+* A volume's array axes are ``[slice, row, column]``, C order.
+* Patient coordinates are DICOM's LPS (x to the left, y to the posterior, z to the head), in millimetres (PS3.3 C.7.6.2.1.1).
+* A voxel index ``(k, r, c)`` maps to the patient by ``p = affine @ [k, r, c, 1]``; the index names the *centre* of a voxel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float32]
+LabelArray = npt.NDArray[np.uint8]
+_EMPTY: Mapping[str, str] = MappingProxyType({})
+
+
+class ModelError(Exception):
+    """Root of what a model may raise; ``retryable`` says whether the same input may work next time."""
+
+    retryable = False
+
+
+class InputDeclined(ModelError):
+    """The input is not one the model was made for. A result state with a reason, not a failure."""
+
+
+class WeightsError(ModelError):
+    """Weights are missing, do not fit the network, or do not have the digest that their card names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """A coded concept (PS3.3 section 8): value, coding scheme designator, meaning."""
+
+    value: str
+    scheme: str
+    meaning: str
+
+
+class Side(StrEnum):
+    """Side of the body."""
+
+    LEFT = "left"
+    RIGHT = "right"
+
+
+@dataclass(frozen=True, eq=False)
+class Geometry:
+    """Where a volume lies in the patient.
+
+    Parameters
+    ----------
+    affine
+        4x4, voxel index ``(slice, row, column, 1)`` to LPS millimetres (PS3.3 equation C.7.6.2.1-1, columns
+        reordered to the array's axes).
+    shape
+        ``(slices, rows, columns)``.
+    """
+
+    affine: npt.NDArray[np.float64]
+    shape: tuple[int, int, int]
+
+    @property
+    def spacing(self) -> tuple[float, float, float]:
+        """Distance of neighbouring voxel centres along ``(slice, row, column)`` axes, in mm."""
+        a, b, c = (float(np.linalg.norm(self.affine[:3, axis])) for axis in range(3))
+        return a, b, c
+
+    @property
+    def voxel_ml(self) -> float:
+        """Volume of one voxel in ml (the determinant, so that a sheared grid is measured right)."""
+        return abs(float(np.linalg.det(self.affine[:3, :3]))) / 1000.0
+
+
+@dataclass(frozen=True, eq=False)
+class Volume:
+    """One stack of slices.
+
+    Parameters
+    ----------
+    array
+        ``[slice, row, column]`` float32, modality values (after rescale slope and intercept).
+    geometry
+        Position of ``array`` in the patient.
+    modality
+        DICOM defined term, such as ``"MR"``.
+    attributes
+        Non-identifying attributes by DICOM keyword (``BodyPartExamined``, ``SeriesDescription``, ``Laterality``...).
+    """
+
+    array: FloatArray
+    geometry: Geometry
+    modality: str
+    attributes: Mapping[str, str] = _EMPTY
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """A number with its unit and its uncertainty.
+
+    ``lower`` and ``upper`` bound the interval that holds the true value with the probability ``confidence``.
+    """
+
+    name: Code
+    value: float
+    unit: Code
+    lower: float | None = None
+    upper: float | None = None
+    confidence: float | None = None
+    method: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One statement about the image.
+
+    Parameters
+    ----------
+    label
+        Stable within a model, such as ``"hippocampus-anterior"``: tracking identifiers are derived from it.
+    code
+        What was found, for the record and the report.
+    measurements
+        Numbers about it.
+    side
+        Side of the body, or None where the geometry does not tell.
+    segment
+        Label value in :attr:`Prediction.labels` that draws it, or None.
+    confidence
+        0 to 1, or None where the model gives none.
+    text
+        One plain sentence for people.
+    """
+
+    label: str
+    code: Code
+    measurements: tuple[Measurement, ...] = ()
+    side: Side | None = None
+    segment: int | None = None
+    confidence: float | None = None
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentSpec:
+    """One label of a segmentation and how the standard names it (CID 7150, CID 7151 and the like)."""
+
+    label: int
+    name: str
+    category: Code
+    type: Code
+    anatomy: Code | None = None
+    anatomy_modifiers: tuple[Code, ...] = ()
+    rgb: tuple[int, int, int] = (220, 180, 60)
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What a model says of one input.
+
+    Parameters
+    ----------
+    findings
+        Statements, in order of importance.
+    labels
+        ``[slice, row, column]`` uint8 on the grid of the *input* volume, 0 is background; None where nothing is drawn.
+    segments
+        Meaning of each label in ``labels``.
+    warnings
+        Sentences on the limits of this one result (such as "the side could not be told from the geometry").
+    """
+
+    findings: tuple[Finding, ...]
+    labels: LabelArray | None = None
+    segments: tuple[SegmentSpec, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class InputRequirements:
+    """What a model needs of its input; checked before inference, refused with the reason.
+
+    ``spacing_mm`` and ``extent_mm`` are ``(lowest, highest)`` over all axes.
+    """
+
+    modalities: tuple[str, ...]
+    spacing_mm: tuple[float, float]
+    extent_mm: tuple[float, float]
+    min_slices: int = 3
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What is known of a model: shipped beside its weights, registered by workers, shown to people."""
+
+    name: str
+    version: str
+    title: str
+    summary: str
+    requirements: InputRequirements
+    outputs: tuple[SegmentSpec, ...]
+    weights_sha256: str
+    data: str
+    licence: str
+    intended_use: str
+    limits: tuple[str, ...]
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    references: tuple[str, ...] = ()
+
+
+class Model(Protocol):
+    """Whatever the catalogue gives. Loading weights is done by the constructor's factory, never at import."""
+
+    @property
+    def card(self) -> ModelCard:
+        """The model's card."""
+        ...
+
+    def check(self, volume: Volume) -> None:
+        """Raise :class:`InputDeclined`, with a reason that a person understands, if ``volume`` is unsuitable."""
+        ...
+
+    def predict(self, volume: Volume) -> Prediction:
+        """Infer; deterministic for the same weights, input and machine."""
+        ...
+
+
+class Experiencer(StrEnum):
+    """Whom a statement of a note is about."""
+
+    PATIENT = "patient"
+    FAMILY = "family"
+    OTHER = "other"
+
+
+class FactKind(StrEnum):
+    """What kind of thing a note's fact is."""
+
+    PROBLEM = "problem"
+    SYMPTOM = "symptom"
+    PROCEDURE = "procedure"
+    MEDICATION = "medication"
+    RISK_FACTOR = "risk_factor"
+
+
+@dataclass(frozen=True, slots=True)
+class Assertion:
+    """How a note states a concept: the ConText properties (Harkema et al., J Biomed Inform 2009;42:839)."""
+
+    negated: bool = False
+    uncertain: bool = False
+    historical: bool = False
+    hypothetical: bool = False
+    experiencer: Experiencer = Experiencer.PATIENT
+
+    @property
+    def present(self) -> bool:
+        """Whether the note says that the patient has it now."""
+        return not (self.negated or self.uncertain or self.historical or self.hypothetical) and (
+            self.experiencer is Experiencer.PATIENT
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class NoteFact:
+    """One concept in a note with where it stands and how it is asserted.
+
+    ``start`` and ``end`` are character offsets into the note's text, ``text[start:end] == surface``.
+    """
+
+    kind: FactKind
+    code: Code
+    surface: str
+    start: int
+    end: int
+    section: str
+    assertion: Assertion
+
+
+@dataclass(frozen=True, slots=True)
+class NoteAnalysis:
+    """All facts of one note, in text order, with the engine and version that found them."""
+
+    language: str
+    facts: tuple[NoteFact, ...]
+    sections: tuple[tuple[str, int, int], ...]
+    engine: str
+    version: str
