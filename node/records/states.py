@@ -1,0 +1,94 @@
+"""States of studies, jobs, deliveries and messages, and which steps between them exist.
+
+The table is the truth: :func:`check` refuses a step that is not in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+from node.errors import StateError
+
+
+class StudyState(StrEnum):
+    """Where a study stands."""
+
+    RECEIVING = "receiving"
+    ANALYSING = "analysing"
+    DONE = "done"
+    UNWANTED = "unwanted"  # complete, and no rule wants it
+    FAILED = "failed"  # at least one of its jobs failed for good
+
+
+class JobState(StrEnum):
+    """Where a job (one model on one series) stands."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    INFERRED = "inferred"  # prediction durable, results to be built
+    DONE = "done"
+    DECLINED = "declined"  # the model refuses the input, with a reason: a result
+    FAILED = "failed"
+    SUPERSEDED = "superseded"  # newer inputs took its place
+
+
+class DeliveryState(StrEnum):
+    """Where one result on its way to one destination stands."""
+
+    QUEUED = "queued"
+    SENDING = "sending"
+    DELIVERED = "delivered"
+    RETRYING = "retrying"
+    FAILED = "failed"  # given up; can be retried by hand
+
+
+class MessageState(StrEnum):
+    """Where an HL7 message that came in stands."""
+
+    RECEIVED = "received"
+    PROCESSED = "processed"
+    FAILED = "failed"
+
+
+class NoteState(StrEnum):
+    """Where a note stands."""
+
+    QUEUED = "queued"
+    ANALYSED = "analysed"
+    FAILED = "failed"
+
+
+_S, _J, _D, _M, _N = StudyState, JobState, DeliveryState, MessageState, NoteState
+
+TRANSITIONS: Mapping[StrEnum, frozenset[StrEnum]] = {
+    _S.RECEIVING: frozenset({_S.ANALYSING, _S.UNWANTED}),
+    _S.ANALYSING: frozenset({_S.DONE, _S.FAILED, _S.RECEIVING}),
+    _S.DONE: frozenset({_S.RECEIVING, _S.ANALYSING}),
+    _S.UNWANTED: frozenset({_S.RECEIVING, _S.ANALYSING}),
+    _S.FAILED: frozenset({_S.RECEIVING, _S.ANALYSING}),
+    _J.QUEUED: frozenset({_J.RUNNING, _J.SUPERSEDED, _J.FAILED}),
+    _J.RUNNING: frozenset({_J.INFERRED, _J.DECLINED, _J.FAILED, _J.QUEUED, _J.SUPERSEDED}),
+    _J.INFERRED: frozenset({_J.DONE, _J.FAILED, _J.SUPERSEDED}),
+    _J.DONE: frozenset({_J.INFERRED, _J.SUPERSEDED}),
+    _J.DECLINED: frozenset({_J.SUPERSEDED, _J.QUEUED}),
+    _J.FAILED: frozenset({_J.QUEUED, _J.SUPERSEDED}),
+    _J.SUPERSEDED: frozenset(),
+    _D.QUEUED: frozenset({_D.SENDING}),
+    _D.SENDING: frozenset({_D.DELIVERED, _D.RETRYING, _D.FAILED, _D.QUEUED}),
+    _D.RETRYING: frozenset({_D.SENDING, _D.FAILED}),
+    _D.FAILED: frozenset({_D.QUEUED}),
+    _D.DELIVERED: frozenset(),
+    _M.RECEIVED: frozenset({_M.PROCESSED, _M.FAILED}),
+    _M.FAILED: frozenset({_M.PROCESSED, _M.RECEIVED}),
+    _M.PROCESSED: frozenset(),
+    _N.QUEUED: frozenset({_N.ANALYSED, _N.FAILED}),
+    _N.FAILED: frozenset({_N.QUEUED, _N.ANALYSED}),
+    _N.ANALYSED: frozenset({_N.QUEUED}),
+}
+
+
+def check(before: StrEnum, after: StrEnum) -> None:
+    """Raise :class:`~node.errors.StateError` unless ``before`` → ``after`` is a step of the table."""
+    if after not in TRANSITIONS[before]:
+        raise StateError(f"{type(before).__name__}: no step from {before.value} to {after.value}")

@@ -1,0 +1,228 @@
+"""The settings' shape: one frozen pydantic model a table of ``overread.toml``. :mod:`node.config` reads the file."""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach ``host``."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _ae_title(value: str) -> str:
+    """PS3.8 section 7.1.1.9: 1 to 16 characters of the default repertoire, no backslash, not only spaces."""
+    if not 1 <= len(value.strip()) <= 16 or not value.isascii() or not value.isprintable() or "\\" in value:
+        raise ValueError("an AE title has 1 to 16 printable ASCII characters and no backslash")
+    return value.strip()
+
+
+def _network(value: str) -> str:
+    ipaddress.ip_network(value, strict=False)
+    return value
+
+
+AETitle = Annotated[str, AfterValidator(_ae_title)]
+Network = Annotated[str, AfterValidator(_network)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+Seconds = Annotated[float, Field(ge=0)]
+Priority = Literal["STAT", "ASAP", "ROUTINE"]
+
+
+class Section(BaseModel):
+    """A table of the file: frozen, no unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class NodeSection(Section):
+    """The node itself."""
+
+    root: Path = Path("./data")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: Literal["json", "console"] = "json"
+    stop_seconds: Seconds = 12.0
+    institution: str = ""
+
+
+class Peer(Section):
+    """One entry of the allowlist: who may associate, from where."""
+
+    ae_title: AETitle
+    address: Network = "0.0.0.0/0"
+
+
+class DicomSection(Section):
+    """The DICOM side. No peers: every calling AE title and address is accepted, with a warning at start."""
+
+    ae_title: AETitle = "OVERREAD"
+    host: str = "0.0.0.0"  # noqa: S104  scanners are other machines; the allowlist is `peers`
+    port: Port = 11112
+    processes: Annotated[int, Field(ge=1, le=64)] = 2
+    require_called_ae_title: bool = False
+    peers: tuple[Peer, ...] = ()
+    max_associations: Annotated[int, Field(ge=1)] = 64
+    max_pdu_bytes: Annotated[int, Field(ge=4096, le=1 << 24)] = 131072
+    idle_seconds: Seconds = 60.0
+
+
+class Hl7Section(Section):
+    """The HL7 side: an MLLP server."""
+
+    host: str = "0.0.0.0"  # noqa: S104
+    port: Port = 2575
+    application: str = "OVERREAD"
+    facility: str = ""
+    charset: str = "ASCII"
+    max_message_bytes: Annotated[int, Field(ge=1024)] = 16 << 20
+    idle_seconds: Seconds = 300.0
+    peers: tuple[Network, ...] = ()
+
+
+class WebSection(Section):
+    """The web side. Any host but loopback needs ``user`` and ``password`` (or ``password_hash``, argon2)."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8080
+    user: str = ""
+    password: SecretStr = SecretStr("")
+    password_hash: SecretStr = SecretStr("")
+
+    @property
+    def login(self) -> bool:
+        """Whether a login is configured."""
+        return bool(self.user and (self.password.get_secret_value() or self.password_hash.get_secret_value()))
+
+    @model_validator(mode="after")
+    def _loopback_or_login(self) -> WebSection:
+        if not is_loopback(self.host) and not self.login:
+            raise ValueError("web.host is not loopback: set web.user and web.password (or web.password_hash) first")
+        return self
+
+
+class DatabaseSection(Section):
+    """Where the records are; empty: SQLite under the root."""
+
+    url: str = ""
+
+
+class BrokerSection(Section):
+    """Where jobs are queued; empty: an embedded Valkey under the root."""
+
+    url: str = ""
+
+
+class WorkersSection(Section):
+    """Celery workers that `overread serve` starts. 0 processes: they run elsewhere."""
+
+    processes: Annotated[int, Field(ge=0, le=64)] = 1
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: Annotated[int, Field(ge=0)] = 0
+    lease_seconds: Annotated[float, Field(ge=2)] = 15.0
+    max_attempts: Annotated[int, Field(ge=1)] = 3
+
+
+class CompletenessSection(Section):
+    """When a study counts as whole."""
+
+    quiet_seconds: Seconds = 10.0
+    release_quiet_seconds: Seconds = 3.0
+
+
+class DeliverySection(Section):
+    """How results are retried."""
+
+    retry_seconds: Annotated[float, Field(gt=0)] = 5.0
+    retry_max_seconds: Annotated[float, Field(gt=0)] = 900.0
+    give_up_days: Annotated[float, Field(gt=0)] = 7.0
+    timeout_seconds: Annotated[float, Field(gt=0)] = 60.0
+
+
+class Destination(Section):
+    """Somewhere results go."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
+    kind: Literal["dicom", "mllp", "folder"]
+    host: str = ""
+    port: Port = 0
+    ae_title: str = ""
+    calling_ae_title: str = ""
+    path: Path | None = None
+    application: str = ""
+    facility: str = ""
+    send: tuple[Literal["seg", "sr", "oru"], ...] = ()
+
+    @model_validator(mode="after")
+    def _complete(self) -> Destination:
+        if self.kind == "dicom":
+            _ae_title(self.ae_title)
+        if self.kind in ("dicom", "mllp") and not (self.host and self.port):
+            raise ValueError(f"a destination of kind {self.kind!r} needs host and port")
+        if self.kind == "folder" and self.path is None:
+            raise ValueError("a destination of kind 'folder' needs path")
+        return self
+
+    @property
+    def accepts(self) -> tuple[str, ...]:
+        """Kinds of result that go there; unless told otherwise images and reports to DICOM, messages to HL7."""
+        return self.send or {"dicom": ("seg", "sr"), "mllp": ("oru",), "folder": ("seg", "sr", "oru")}[self.kind]
+
+
+class Rule(Section):
+    """Which studies get which models, and where their results go. ``send = []`` means every destination."""
+
+    name: str
+    when: dict[str, Any] = Field(default_factory=dict)
+    run: tuple[str, ...] = ()
+    send: tuple[str, ...] = ()
+    priority: Priority | None = None
+
+
+DEFAULT_RULES = (
+    Rule(name="brain MR", when={"modality": "MR", "body_part": ["BRAIN", "HEAD", "HIPPOCAMPUS"]}, run=("hippocampus",)),
+    Rule(name="hippocampus MR", when={"modality": "MR", "series_description": ["*hippo*"]}, run=("hippocampus",)),
+)
+
+
+class Settings(Section):
+    """All of it. Build with :func:`load`."""
+
+    node: NodeSection = NodeSection()
+    dicom: DicomSection = DicomSection()
+    hl7: Hl7Section = Hl7Section()
+    web: WebSection = WebSection()
+    database: DatabaseSection = DatabaseSection()
+    broker: BrokerSection = BrokerSection()
+    workers: WorkersSection = WorkersSection()
+    completeness: CompletenessSection = CompletenessSection()
+    delivery: DeliverySection = DeliverySection()
+    destinations: tuple[Destination, ...] = ()
+    rules: tuple[Rule, ...] | None = None
+
+    @model_validator(mode="after")
+    def _references(self) -> Settings:
+        names = [d.name for d in self.destinations]
+        if twice := sorted({n for n in names if names.count(n) > 1}):
+            raise ValueError(f"destination names are used twice: {', '.join(twice)}")
+        for rule in self.rules or ():
+            if missing := sorted(set(rule.send) - set(names)):
+                raise ValueError(f"rule {rule.name!r} sends to unknown destinations: {', '.join(missing)}")
+        return self
+
+    @property
+    def database_url(self) -> str:
+        """SQLAlchemy URL of the records."""
+        return self.database.url or f"sqlite:///{(self.node.root / 'overread.sqlite').resolve()}"
+
+    def destination(self, name: str) -> Destination | None:
+        """Return the destination of that name, or None if it was removed from the configuration."""
+        return next((d for d in self.destinations if d.name == name), None)

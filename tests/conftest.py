@@ -1,0 +1,57 @@
+"""What every test may use: the peers that are not Python, and the real data."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from node.records.engine import Records
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def data_root() -> Path:
+    """Return where the real data is looked for."""
+    return Path(os.environ.get("OVERREAD_TEST_DATA", REPOSITORY.parent / "shared" / "data"))
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Callable[[str], Path]:
+    """Give a function from a folder's name to its path; skips, saying why, where it is missing."""
+
+    def find(name: str) -> Path:
+        path = data_root() / name
+        if not path.exists():
+            pytest.skip(f"real data {name!r} is not there: set OVERREAD_TEST_DATA (looked in {data_root()})")
+        return path
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def peer() -> Callable[[str], str]:
+    """Give a function from a program's name to its path; skips where it is missing, fails if peers are required."""
+
+    def find(program: str) -> str:
+        path = shutil.which(program) or shutil.which(program, path="/usr/sbin:/sbin")
+        if path is None:
+            reason = f"the peer program {program!r} is not installed"
+            if os.environ.get("OVERREAD_REQUIRE_PEERS") == "1":
+                pytest.fail(f"{reason}, and OVERREAD_REQUIRE_PEERS=1")
+            pytest.skip(reason)
+        return path
+
+    return find
+
+
+@pytest.fixture
+def records(tmp_path: Path) -> Iterator[Records]:
+    """Give an empty record store."""
+    store = Records(f"sqlite:///{tmp_path / 'records.sqlite'}")
+    store.migrate()
+    yield store
+    store.close()
