@@ -100,7 +100,7 @@ class Volume:
     array: FloatArray
     geometry: Geometry
     modality: str
-    attributes: Mapping[str, str] = _EMPTY
+    attributes: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
 
 
 @dataclass(frozen=True, slots=True)
