@@ -69,7 +69,7 @@ def _merge_environment(data: dict[str, Any], environ: Mapping[str, str]) -> dict
             if len(loc) != 2 or not isinstance(table, dict):
                 raise ConfigError(f"environment variable {variable}: no such key")
             table[loc[1]] = _decode(variable, value) if _is_list(loc) else value
-            names[loc] = variable
+            names[loc] = names[loc[:1]] = variable
     return names
 
 
@@ -95,8 +95,10 @@ def _explain(error: Any, source: Path | None, text: str, names: Mapping[tuple[st
     loc = tuple(error["loc"])
     key = ".".join(str(part) for part in loc) or "configuration"
     what = {"extra_forbidden": "unknown key"}.get(error["type"], error["msg"].removeprefix("Value error, "))
+    spoken = tuple(str(part) for part in loc)
     for length in range(len(loc), 0, -1):
-        if variable := names.get(tuple(str(part) for part in loc[:length])):
+        variable = names.get(spoken[:length])
+        if variable and (length == len(loc) or locate(text, loc) is None):
             return f"environment variable {variable}: {key}: {what}"
     line = locate(text, loc)
     where = f"{source}:{line}" if line else str(source or "configuration")

@@ -6,7 +6,9 @@ import ipaddress
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+
+from node.decide.conditions import problem
 
 
 def is_loopback(host: str) -> bool:
@@ -186,6 +188,13 @@ class Rule(Section):
     send: tuple[str, ...] = ()
     priority: Priority | None = None
 
+    @field_validator("when")
+    @classmethod
+    def _known(cls, value: dict[str, Any]) -> dict[str, Any]:
+        if wrong := [text for name, wanted in value.items() if (text := problem(name, wanted))]:
+            raise ValueError("; ".join(wrong))
+        return value
+
 
 DEFAULT_RULES = (
     Rule(name="brain MR", when={"modality": "MR", "body_part": ["BRAIN", "HEAD", "HIPPOCAMPUS"]}, run=("hippocampus",)),
@@ -217,6 +226,11 @@ class Settings(Section):
             if missing := sorted(set(rule.send) - set(names)):
                 raise ValueError(f"rule {rule.name!r} sends to unknown destinations: {', '.join(missing)}")
         return self
+
+    @property
+    def effective_rules(self) -> tuple[Rule, ...]:
+        """The configured rules, or the default set where the configuration has none."""
+        return DEFAULT_RULES if self.rules is None else self.rules
 
     @property
     def database_url(self) -> str:

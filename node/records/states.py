@@ -61,34 +61,45 @@ class NoteState(StrEnum):
 
 _S, _J, _D, _M, _N = StudyState, JobState, DeliveryState, MessageState, NoteState
 
-TRANSITIONS: Mapping[StrEnum, frozenset[StrEnum]] = {
-    _S.RECEIVING: frozenset({_S.ANALYSING, _S.UNWANTED}),
-    _S.ANALYSING: frozenset({_S.DONE, _S.FAILED, _S.RECEIVING}),
-    _S.DONE: frozenset({_S.RECEIVING, _S.ANALYSING}),
-    _S.UNWANTED: frozenset({_S.RECEIVING, _S.ANALYSING}),
-    _S.FAILED: frozenset({_S.RECEIVING, _S.ANALYSING}),
-    _J.QUEUED: frozenset({_J.RUNNING, _J.SUPERSEDED, _J.FAILED}),
-    _J.RUNNING: frozenset({_J.INFERRED, _J.DECLINED, _J.FAILED, _J.QUEUED, _J.SUPERSEDED}),
-    _J.INFERRED: frozenset({_J.DONE, _J.FAILED, _J.SUPERSEDED}),
-    _J.DONE: frozenset({_J.INFERRED, _J.SUPERSEDED}),
-    _J.DECLINED: frozenset({_J.SUPERSEDED, _J.QUEUED}),
-    _J.FAILED: frozenset({_J.QUEUED, _J.SUPERSEDED}),
-    _J.SUPERSEDED: frozenset(),
-    _D.QUEUED: frozenset({_D.SENDING}),
-    _D.SENDING: frozenset({_D.DELIVERED, _D.RETRYING, _D.FAILED, _D.QUEUED}),
-    _D.RETRYING: frozenset({_D.SENDING, _D.FAILED}),
-    _D.FAILED: frozenset({_D.QUEUED}),
-    _D.DELIVERED: frozenset(),
-    _M.RECEIVED: frozenset({_M.PROCESSED, _M.FAILED}),
-    _M.FAILED: frozenset({_M.PROCESSED, _M.RECEIVED}),
-    _M.PROCESSED: frozenset(),
-    _N.QUEUED: frozenset({_N.ANALYSED, _N.FAILED}),
-    _N.FAILED: frozenset({_N.QUEUED, _N.ANALYSED}),
-    _N.ANALYSED: frozenset({_N.QUEUED}),
+# By kind first: members of different string enums are equal, and hash alike, where their values are.
+TRANSITIONS: Mapping[type[StrEnum], Mapping[StrEnum, frozenset[StrEnum]]] = {
+    StudyState: {
+        _S.RECEIVING: frozenset({_S.ANALYSING, _S.UNWANTED}),
+        _S.ANALYSING: frozenset({_S.DONE, _S.FAILED, _S.RECEIVING}),
+        _S.DONE: frozenset({_S.RECEIVING, _S.ANALYSING}),
+        _S.UNWANTED: frozenset({_S.RECEIVING, _S.ANALYSING}),
+        _S.FAILED: frozenset({_S.RECEIVING, _S.ANALYSING}),
+    },
+    JobState: {
+        _J.QUEUED: frozenset({_J.RUNNING, _J.SUPERSEDED, _J.FAILED}),
+        _J.RUNNING: frozenset({_J.INFERRED, _J.DECLINED, _J.FAILED, _J.QUEUED, _J.SUPERSEDED}),
+        _J.INFERRED: frozenset({_J.DONE, _J.FAILED, _J.SUPERSEDED}),
+        _J.DONE: frozenset({_J.INFERRED, _J.SUPERSEDED}),
+        _J.DECLINED: frozenset({_J.SUPERSEDED, _J.QUEUED}),
+        _J.FAILED: frozenset({_J.QUEUED, _J.SUPERSEDED}),
+        _J.SUPERSEDED: frozenset(),
+    },
+    DeliveryState: {
+        _D.QUEUED: frozenset({_D.SENDING}),
+        _D.SENDING: frozenset({_D.DELIVERED, _D.RETRYING, _D.FAILED, _D.QUEUED}),
+        _D.RETRYING: frozenset({_D.SENDING, _D.FAILED}),
+        _D.FAILED: frozenset({_D.QUEUED}),
+        _D.DELIVERED: frozenset(),
+    },
+    MessageState: {
+        _M.RECEIVED: frozenset({_M.PROCESSED, _M.FAILED}),
+        _M.FAILED: frozenset({_M.PROCESSED, _M.RECEIVED}),
+        _M.PROCESSED: frozenset(),
+    },
+    NoteState: {
+        _N.QUEUED: frozenset({_N.ANALYSED, _N.FAILED}),
+        _N.FAILED: frozenset({_N.QUEUED, _N.ANALYSED}),
+        _N.ANALYSED: frozenset({_N.QUEUED}),
+    },
 }
 
 
 def check(before: StrEnum, after: StrEnum) -> None:
     """Raise :class:`~node.errors.StateError` unless ``before`` → ``after`` is a step of the table."""
-    if after not in TRANSITIONS[before]:
+    if type(after) is not type(before) or after not in TRANSITIONS[type(before)][before]:
         raise StateError(f"{type(before).__name__}: no step from {before.value} to {after.value}")

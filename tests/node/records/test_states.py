@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+
+from node.errors import StateError
+from node.records.states import (
+    TRANSITIONS,
+    DeliveryState,
+    JobState,
+    MessageState,
+    NoteState,
+    StudyState,
+    check,
+)
+
+KINDS = (StudyState, JobState, DeliveryState, MessageState, NoteState)
+
+
+def test_every_state_has_its_row_in_the_table() -> None:
+    assert {kind: set(rows) for kind, rows in TRANSITIONS.items()} == {kind: set(kind) for kind in KINDS}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_step_exists_exactly_if_the_table_has_it(kind: type[StudyState]) -> None:
+    for before, after in product(kind, kind):
+        if after in TRANSITIONS[kind][before]:
+            check(before, after)
+        else:
+            with pytest.raises(StateError):
+                check(before, after)
+
+
+def test_a_delivered_object_is_never_sent_again() -> None:
+    assert not TRANSITIONS[DeliveryState][DeliveryState.DELIVERED]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_state_leads_into_another_kind(kind: type[StudyState]) -> None:
+    assert all(isinstance(after, kind) for before in kind for after in TRANSITIONS[kind][before])
+
+
+def test_a_state_of_another_kind_with_the_same_word_is_no_step() -> None:
+    with pytest.raises(StateError):
+        check(StudyState.ANALYSING, JobState.DONE)
