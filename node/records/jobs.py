@@ -1,0 +1,190 @@
+"""Jobs: one model on one series with one set of inputs, and the lease that tells a live worker from a lost one."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import uuid
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from node.decide.rules import Wanted
+from node.records import timeline
+from node.records.schema import Job, Series, Study, now
+from node.records.states import JobState, StudyState, check
+
+NAMESPACE = uuid.UUID("6f7665c2-7265-5ead-9a00-6a6f62000000")
+"""Job ids are UUIDv5 in this namespace: the same work asked for twice is the same row."""
+
+FINAL = frozenset({JobState.DONE, JobState.DECLINED, JobState.FAILED, JobState.SUPERSEDED})
+
+
+def job_id(series_uid: str, model: str, input_digest: str) -> str:
+    """Return the id of the job of a model on a series with these inputs."""
+    return str(uuid.uuid5(NAMESPACE, "|".join((series_uid, model, input_digest))))
+
+
+def ask(session: Session, study: Study, series: Series, wanted: Wanted, input_digest: str) -> Job | None:
+    """Make the job that a rule wants. None if it exists; jobs on older inputs of the series are superseded."""
+    key = job_id(series.uid, wanted.model, input_digest)
+    if session.get(Job, key) is not None:
+        return None
+    _supersede(session, series, wanted.model, key)
+    job = Job(
+        id=key,
+        study_fk=study.id,
+        series_fk=series.id,
+        model=wanted.model,
+        rule=wanted.rule,
+        input_digest=input_digest,
+        destinations=list(wanted.destinations),
+        priority=wanted.priority,
+    )
+    session.add(job)
+    timeline.add(
+        session, "job.queued", f"{wanted.model} queued by rule “{wanted.rule}” ({wanted.priority}).", study=study
+    )
+    return job
+
+
+def _supersede(session: Session, series: Series, model: str, key: str) -> None:
+    query = select(Job).where(Job.series_fk == series.id, Job.model == model, Job.id != key)
+    for old in session.scalars(query):
+        if old.state is not JobState.SUPERSEDED:
+            step(old, JobState.SUPERSEDED)
+            timeline.add(session, "job.superseded", f"{model}: superseded by newer images.", study=old.study_fk)
+
+
+def step(job: Job, state: JobState, reason: str = "") -> None:
+    """Move a job; raises StateError if the table has no such step."""
+    check(job.state, state)
+    job.state = state
+    job.reason = reason
+
+
+def claim(session: Session, key: str, worker: str, lease_seconds: float) -> Job | None:
+    """Take a queued job. None if somebody has it or it is finished: the message is then an echo."""
+    job = session.get(Job, key)
+    if job is None or job.state is not JobState.QUEUED:
+        return None
+    step(job, JobState.RUNNING)
+    job.attempts += 1
+    job.worker = worker
+    job.started_at = now()
+    job.lease_until = now() + dt.timedelta(seconds=lease_seconds)
+    timeline.add(session, "job.running", f"{job.model}: started (attempt {job.attempts}).", study=job.study_fk)
+    return job
+
+
+def renew(session: Session, key: str, worker: str, lease_seconds: float) -> bool:
+    """Prolong a lease. False if the job is no longer this worker's: it must throw its work away."""
+    job = session.get(Job, key)
+    if job is None or job.state is not JobState.RUNNING or job.worker != worker:
+        return False
+    job.lease_until = now() + dt.timedelta(seconds=lease_seconds)
+    return True
+
+
+def held(session: Session, key: str, worker: str) -> Job | None:
+    """Return the job if ``worker`` still holds it."""
+    job = session.get(Job, key)
+    return job if job is not None and job.state is JobState.RUNNING and job.worker == worker else None
+
+
+def infer_done(
+    session: Session, job: Job, *, version: str, prediction: str, findings: list[Any], warnings: list[str]
+) -> None:
+    """Record a prediction that is on disk."""
+    step(job, JobState.INFERRED)
+    job.model_version = version
+    job.prediction = prediction
+    job.findings = findings
+    job.warnings = list(warnings)
+    job.lease_until = None
+    timeline.add(session, "job.inferred", f"{job.model} {version}: {len(findings)} findings.", study=job.study_fk)
+
+
+def decline(session: Session, job: Job, reason: str) -> None:
+    """Record that the model refuses the input: a result with a reason, not a failure."""
+    step(job, JobState.DECLINED, reason)
+    job.lease_until = None
+    job.finished_at = now()
+    timeline.add(session, "job.declined", f"{job.model} declined: {reason}", study=job.study_fk, level="warning")
+    settle(session, job.study_fk)
+
+
+def fail(session: Session, job: Job, reason: str) -> None:
+    """Record that a job failed for good; it can be asked for again by hand."""
+    step(job, JobState.FAILED, reason)
+    job.lease_until = None
+    job.finished_at = now()
+    timeline.add(session, "job.failed", f"{job.model} failed: {reason}", study=job.study_fk, level="error")
+    settle(session, job.study_fk)
+
+
+def retry_or_fail(session: Session, job: Job, reason: str, max_attempts: int) -> None:
+    """Queue a running job again, or fail it when it was tried often enough."""
+    if job.attempts >= max_attempts:
+        fail(session, job, f"{reason} (tried {job.attempts} times)")
+        return
+    step(job, JobState.QUEUED, reason)
+    job.lease_until = None
+    timeline.add(session, "job.requeued", f"{job.model}: {reason}; queued again.", study=job.study_fk, level="warning")
+
+
+def requeue_lost(session: Session, max_attempts: int) -> int:
+    """Queue again every running job whose lease ran out; returns how many."""
+    query = select(Job).where(Job.state == JobState.RUNNING, Job.lease_until < now())
+    lost = session.scalars(query).all()
+    for job in lost:
+        retry_or_fail(session, job, "its worker was lost", max_attempts)
+    return len(lost)
+
+
+def waiting(session: Session) -> Sequence[Job]:
+    """Return the jobs that wait for a worker: to infer (QUEUED) or to build (INFERRED)."""
+    query = select(Job).where(Job.state.in_((JobState.QUEUED, JobState.INFERRED))).order_by(Job.created_at)
+    return session.scalars(query).all()
+
+
+def rebuild(session: Session, studies: Iterable[Study], reason: str) -> int:
+    """Ask for new reports on everything of some studies that is done; returns how many jobs will look again.
+
+    The build finds out by itself whether the context changed: if not, it makes nothing.
+    """
+    done = [job for study in studies for job in study.jobs if job.state is JobState.DONE]
+    for job in done:
+        reopen(session, job, reason)
+    return len(done)
+
+
+def reopen(session: Session, job: Job, reason: str) -> None:
+    """Send a finished job back to the building of its results."""
+    step(job, JobState.INFERRED, reason)
+    study = session.get_one(Study, job.study_fk)
+    if study.state in (StudyState.DONE, StudyState.FAILED):
+        check(study.state, StudyState.ANALYSING)
+        study.state = StudyState.ANALYSING
+    timeline.add(session, "job.reopened", f"{job.model}: report is looked at again: {reason}.", study=study)
+
+
+def settle(session: Session, study_fk: int) -> None:
+    """Finish the study when all of its jobs are finished."""
+    session.flush()
+    study = session.get_one(Study, study_fk)
+    states = set(session.scalars(select(Job.state).where(Job.study_fk == study_fk)))
+    if study.state is not StudyState.ANALYSING or not states <= FINAL:
+        return
+    after = StudyState.FAILED if JobState.FAILED in states else StudyState.DONE
+    check(study.state, after)
+    study.state = after
+    level: timeline.Level = "error" if after is StudyState.FAILED else "info"
+    timeline.add(session, f"study.{after.value}", f"Analysis is {after.value}.", study=study, level=level)
+
+
+def context_digest(parts: Sequence[str]) -> str:
+    """Return the SHA-256 over everything beside the images that a report rests on."""
+    return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()

@@ -1,0 +1,135 @@
+"""Results and their deliveries: what was built, and where it stands on its way to each destination."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Sequence
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session, selectinload
+
+from node.records import timeline
+from node.records.schema import Delivery, Job, Result, Study, now
+from node.records.states import DeliveryState, check
+
+ACTIVE = (DeliveryState.QUEUED, DeliveryState.SENDING, DeliveryState.RETRYING)
+
+
+def add(session: Session, job: Job, result: Result, destinations: Iterable[str]) -> Result:
+    """Record a built object and queue it for each destination; the same UID twice is the same row."""
+    existing = session.scalar(select(Result).where(Result.uid == result.uid))
+    if existing is None:
+        result.job_fk = job.id
+        session.add(result)
+        session.flush()
+        existing = result
+        timeline.add(session, "result.built", f"{result.kind.upper()} built.", study=job.study_fk)
+    known = {delivery.destination for delivery in existing.deliveries}
+    for name in destinations:
+        if name not in known:
+            session.add(Delivery(result_fk=existing.id, destination=name))
+    return existing
+
+
+def newest(session: Session, job: Job, kind: str) -> Result | None:
+    """Return the newest result of a kind that the job, or the job it superseded on the same series, has."""
+    query = (
+        select(Result)
+        .join(Job, Job.id == Result.job_fk)
+        .where(Job.series_fk == job.series_fk, Job.model == job.model, Result.kind == kind)
+        .order_by(Result.id.desc())
+    )
+    return session.scalars(query).first()
+
+
+def due(session: Session, destination: str, limit: int) -> Sequence[Delivery]:
+    """Return what a destination is owed now, oldest first; nothing overtakes an earlier object of its kind and study."""
+    waiting = (DeliveryState.QUEUED, DeliveryState.RETRYING)
+    query = (
+        select(Delivery)
+        .options(selectinload(Delivery.result).selectinload(Result.job).selectinload(Job.study))
+        .where(Delivery.destination == destination, Delivery.state.in_(waiting))
+        .order_by(Delivery.id)
+        .limit(limit)
+    )
+    moment, held, ready = now(), set(), []
+    for row in session.scalars(query):
+        lane = (row.result.kind, row.result.job.study_fk)
+        if row.next_at > moment:
+            held.add(lane)
+        elif lane not in held:
+            ready.append(row)
+    return ready
+
+
+def step(delivery: Delivery, state: DeliveryState, *, status: str = "", reason: str = "") -> None:
+    """Move a delivery; raises StateError if the table has no such step."""
+    check(delivery.state, state)
+    delivery.state = state
+    delivery.status = status
+    delivery.reason = reason
+
+
+def start(session: Session, ids: Sequence[int]) -> list[int]:
+    """Mark deliveries as being sent; returns those that still could be."""
+    started = []
+    for delivery in session.scalars(select(Delivery).where(Delivery.id.in_(ids))):
+        if delivery.state in (DeliveryState.QUEUED, DeliveryState.RETRYING):
+            step(delivery, DeliveryState.SENDING)
+            delivery.attempts += 1
+            started.append(delivery.id)
+    return started
+
+
+def delivered(session: Session, delivery_id: int, status: str) -> None:
+    """Record that the other side confirmed an object."""
+    delivery = session.get_one(Delivery, delivery_id)
+    step(delivery, DeliveryState.DELIVERED, status=status)
+    delivery.delivered_at = now()
+    _line(session, delivery, "delivery.delivered", f"confirmed by {delivery.destination} ({status}).", "info")
+
+
+def refused(session: Session, delivery_id: int, status: str, reason: str, retry_at: dt.datetime | None) -> None:
+    """Record that an object was not taken; ``retry_at`` None gives up."""
+    delivery = session.get_one(Delivery, delivery_id)
+    if retry_at is None:
+        step(delivery, DeliveryState.FAILED, status=status, reason=reason)
+        _line(session, delivery, "delivery.failed", f"given up for {delivery.destination}: {reason}", "error")
+        return
+    step(delivery, DeliveryState.RETRYING, status=status, reason=reason)
+    delivery.next_at = retry_at
+    text = f"not taken by {delivery.destination}: {reason} (attempt {delivery.attempts}; again at {retry_at:%H:%M:%S} UTC)."
+    _line(session, delivery, "delivery.retrying", text, "warning")
+
+
+def again(session: Session, delivery_id: int) -> None:
+    """Queue a given-up delivery again, by hand."""
+    delivery = session.get_one(Delivery, delivery_id)
+    step(delivery, DeliveryState.QUEUED)
+    delivery.next_at = now()
+    delivery.created_at = now()  # the days until it is given up count anew
+    _line(session, delivery, "delivery.queued", f"queued again for {delivery.destination} by hand.", "info")
+
+
+def recover(session: Session) -> int:
+    """Queue again what was being sent when the process ended; the receiver drops what it already has."""
+    stuck = session.scalars(select(Delivery).where(Delivery.state == DeliveryState.SENDING)).all()
+    for delivery in stuck:
+        step(delivery, DeliveryState.QUEUED)
+    return len(stuck)
+
+
+def all_delivered(session: Session, study: Study) -> bool:
+    """Whether nothing of a study is on its way any more."""
+    query = (
+        select(Delivery.id)
+        .join(Result, Result.id == Delivery.result_fk)
+        .join(Job, Job.id == Result.job_fk)
+        .where(Job.study_fk == study.id, Delivery.state.in_((*ACTIVE, DeliveryState.FAILED)))
+    )
+    return session.scalars(query).first() is None
+
+
+def _line(session: Session, delivery: Delivery, kind: str, text: str, level: timeline.Level) -> None:
+    result = delivery.result
+    timeline.add(session, kind, f"{result.kind.upper()} {text}", study=result.job.study_fk, level=level)

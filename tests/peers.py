@@ -1,0 +1,94 @@
+"""Real servers as peers: started for one test, on free ports, in a folder of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+FAST = {"TCP_NODELAY": "1"}
+"""DCMTK and Orthanc wait 40 ms an object without it."""
+
+
+def free_port() -> int:
+    """Return a TCP port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def eventually(what: str, check: Callable[[], Any], timeout: float = 30.0, pause: float = 0.1) -> Any:
+    """Return the first true answer of ``check``; fails with ``what`` when none comes in time."""
+    deadline = time.monotonic() + timeout
+    while not (answer := check()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"did not happen within {timeout:g} s: {what}")
+        time.sleep(pause)
+    return answer
+
+
+class Orthanc:
+    """An Orthanc that stores what it gets, with its REST interface."""
+
+    def __init__(self, program: str, folder: Path, **options: Any) -> None:
+        self.dicom_port, self.http_port = free_port(), free_port()
+        folder.mkdir(parents=True, exist_ok=True)
+        settings = {
+            "Name": "PEER",
+            "StorageDirectory": str(folder / "storage"),
+            "IndexDirectory": str(folder / "index"),
+            "DicomAet": "ORTHANC",
+            "DicomPort": self.dicom_port,
+            "HttpPort": self.http_port,
+            "RemoteAccessAllowed": False,
+            "AuthenticationEnabled": False,
+            "OverwriteInstances": True,
+            "Plugins": [],
+            **options,
+        }
+        (folder / "orthanc.json").write_text(json.dumps(settings))
+        self._log = (folder / "orthanc.log").open("w")
+        self.process = subprocess.Popen(
+            [program, str(folder / "orthanc.json")], env={**os.environ, **FAST}, stdout=self._log, stderr=self._log
+        )
+        eventually("Orthanc answers", self._alive, 30)
+
+    def _alive(self) -> bool:
+        try:
+            return bool(self.get("/system"))
+        except (urllib.error.URLError, ConnectionError):
+            return False
+
+    def get(self, path: str) -> Any:
+        """Return what the REST interface says."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.http_port}{path}", timeout=10) as answer:
+            return json.load(answer)
+
+    def instances(self, modality: str | None = None) -> list[dict[str, Any]]:
+        """Return the simplified tags of the stored instances."""
+        found = [self.get(f"/instances/{key}/simplified-tags") for key in self.get("/instances")]
+        return [tags for tags in found if modality is None or tags.get("Modality") == modality]
+
+    def stop(self) -> None:
+        """Stop it."""
+        self.process.terminate()
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self._log.close()
+
+
+def run(program: str, *arguments: str, env: Mapping[str, str] = FAST) -> subprocess.CompletedProcess[str]:
+    """Run a peer's command to its end."""
+    return subprocess.run(
+        [program, *arguments], env={**os.environ, **env}, capture_output=True, text=True, timeout=120, check=False
+    )
