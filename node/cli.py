@@ -1,0 +1,222 @@
+"""The `overread` command: the composition root, the one place that may reach into every room, lazily.
+
+Commands that need only the node are in :mod:`node.commands`; those that need models or workers are here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from node import __version__
+from node.commands import check, conformance, delivery, rules, send, study
+from node.commands.common import ConfigOption, JsonOption, dump, load, out, table, told
+from node.errors import OverreadError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Overread: a DICOM/PACS integration node for AI in radiology. Not a medical device.",
+)
+models_app = typer.Typer(no_args_is_help=True, help="Models: list, train, evaluate.")
+notes_app = typer.Typer(no_args_is_help=True, help="Notes: analyse a text.")
+
+for name, part in (
+    ("study", study.app),
+    ("delivery", delivery.app),
+    ("rules", rules.app),
+    ("models", models_app),
+    ("notes", notes_app),
+):
+    app.add_typer(part, name=name)
+app.command("check")(check.check)
+app.command("send")(send.send_files)
+app.command("conformance")(conformance.conformance)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"overread {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Take the options of the command itself."""
+
+
+@app.command()
+@told
+def serve(config: ConfigOption = None) -> None:
+    """Run the whole node on this machine: broker, receivers, gateway, workers."""
+    from node.supervisor import serve as run
+
+    raise typer.Exit(run(load(config), config))
+
+
+@app.command()
+@told
+def receiver(config: ConfigOption = None) -> None:
+    """Run one receiver process (several may share the port)."""
+    from node.dicom.receiver import run_receiver
+
+    run_receiver(load(config))
+
+
+@app.command()
+@told
+def gateway(config: ConfigOption = None) -> None:
+    """Run the gateway: MLLP server, web, completeness timers, delivery loops."""
+    from node.gateway import run_gateway
+
+    run_gateway(load(config))
+
+
+@app.command()
+@told
+def worker(
+    config: ConfigOption = None,
+    name: Annotated[str, typer.Option(help="Name among the workers of this host.")] = "worker",
+    queues: Annotated[
+        str, typer.Option(help="Queues to serve: gpu (inference), cpu (notes, merging, building).")
+    ] = "gpu,cpu",
+) -> None:
+    """Run one Celery worker."""
+    from workers.app import run_worker
+
+    run_worker(load(config), name, tuple(queues.split(",")))
+
+
+@models_app.command("list")
+@told
+def list_models(json: JsonOption = False) -> None:
+    """List the models that ship with this version, from their cards."""
+    from models import catalog
+
+    cards = [catalog.card(item) for item in catalog.names()]
+    if json:
+        dump([dataclasses.asdict(card) for card in cards])
+        return
+    table(
+        ["name", "version", "title", "modality", "licence"],
+        [[c.name, c.version, c.title, ", ".join(c.requirements.modalities), c.licence] for c in cards],
+    )
+
+
+DataOption = Annotated[Path, typer.Option("--data", exists=True, file_okay=False, help="Folder of the training set.")]
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+
+
+@models_app.command()
+@told
+def train(
+    name: Annotated[str, typer.Argument(help="A model of `overread models list`.")],
+    data: DataOption,
+    out_folder: Annotated[Path, typer.Option("--out", help="Where weights, card and logs go.")] = Path("runs"),
+    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs; default: the model's own.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of everything that is random.")] = 0,
+    device: DeviceOption = "auto",
+    json: JsonOption = False,
+) -> None:
+    """Train a model as it was trained for this version, with a progress bar and a log (CSV, TensorBoard)."""
+    from models.training import registry
+
+    with _model_errors():
+        report = registry.train(
+            name, data, out_folder / name, seed=seed, epochs=epochs, device=device, progress=not json
+        )
+    _print_report(report, json)
+
+
+@models_app.command()
+@told
+def evaluate(
+    name: Annotated[str, typer.Argument(help="A model of `overread models list`.")],
+    data: DataOption,
+    weights: Annotated[Path | None, typer.Option(help="Folder of weights and card; default: the shipped ones.")] = None,
+    device: DeviceOption = "auto",
+    json: JsonOption = False,
+) -> None:
+    """Measure a model on the held-out part of its training set."""
+    from models.training import registry
+
+    with _model_errors():
+        report = registry.evaluate(name, data, device=device, weights=weights, progress=not json)
+    _print_report(report, json)
+
+
+@notes_app.command()
+@told
+def analyze(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A text file, UTF-8.")],
+    json: JsonOption = False,
+) -> None:
+    """Show the facts that a note states, where, and how."""
+    from models import notes
+
+    try:
+        analysis = notes.analyze(file.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as exc:
+        raise OverreadError(f"{file} is not UTF-8 text (byte {exc.start})") from exc
+    if json:
+        dump(dataclasses.asdict(analysis))
+        return
+    columns = ["section", "text", "concept", "code", "how"]
+    table(columns, [_fact(fact) for fact in analysis.facts])
+
+
+def _fact(fact: Any) -> list[Any]:
+    said = fact.assertion
+    how = [word for word in ("negated", "uncertain", "historical", "hypothetical") if getattr(said, word)]
+    who = [] if said.experiencer == "patient" else [str(said.experiencer)]
+    code = f"{fact.code.value} ({fact.code.scheme})"
+    return [fact.section, fact.surface, fact.code.meaning, code, ", ".join([*how, *who]) or "present"]
+
+
+class _model_errors:  # noqa: N801  used as a function
+    """Show an error of the models' room as one of ours: one line, no traceback."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: object) -> None:
+        from models.contracts import ModelError
+
+        if isinstance(value, ModelError):
+            raise OverreadError(str(value)) from value
+
+
+def _print_report(report: dict[str, Any], json: bool) -> None:
+    if json:
+        dump(report)
+        return
+    table(["measure", "value"], [[key, _short(value)] for key, value in _flat(report)])
+
+
+def _flat(report: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    rows: list[tuple[str, Any]] = []
+    for key, value in report.items():
+        rows += _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else [(f"{prefix}{key}", value)]
+    return rows
+
+
+def _short(value: Any) -> Any:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return f"{len(value)} items" if isinstance(value, list | tuple) and len(value) > 8 else value
+
+
+def main() -> None:
+    """Run the command."""
+    app(prog_name="overread")
+
+
+if __name__ == "__main__":
+    main()

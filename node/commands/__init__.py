@@ -1,0 +1,1 @@
+"""The `overread` command's parts: one file a noun, thin over what the rooms do."""

@@ -1,0 +1,84 @@
+"""What every command shares: where settings come from, how errors and results are printed."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any, ParamSpec, TypeVar
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from node import config, logs
+from node.errors import OverreadError
+from node.records.engine import Records
+from node.settings import Settings
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", help="Configuration file. Default: OVERREAD_CONFIG, or ./overread.toml."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+
+PIPED_WIDTH = 240
+"""Columns of a table that is not printed on a terminal: a script or a log does not wrap."""
+
+out = Console(soft_wrap=True, width=None if sys.stdout.isatty() else PIPED_WIDTH)
+err = Console(stderr=True, soft_wrap=True)
+
+
+def load(path: Path | None) -> Settings:
+    """Return the settings and set up logging by them."""
+    settings = config.load(path)
+    logs.configure(level=settings.node.log_level, json=settings.node.log_format == "json")
+    return settings
+
+
+@contextmanager
+def records(path: Path | None) -> Iterator[Records]:
+    """Open the record store of the configured node."""
+    store = Records(load(path).database_url)
+    store.migrate()
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def told(function: Callable[P, R]) -> Callable[P, R]:
+    """Turn our errors into one line on stderr and exit status 2; everything else keeps its traceback."""
+
+    @wraps(function)
+    def command(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except OverreadError as exc:
+            err.print(f"overread: {exc}", style="red", markup=False, highlight=False)
+            raise typer.Exit(2) from exc
+
+    return command
+
+
+def dump(data: Any) -> None:
+    """Print JSON on stdout."""
+    typer.echo(json.dumps(data, indent=2, ensure_ascii=False, default=str))
+
+
+def table(columns: list[str], rows: list[list[Any]]) -> None:
+    """Print a table; cells are plain text, never markup."""
+    from rich.text import Text
+
+    view = Table(box=None, header_style="bold", pad_edge=False)
+    for column in columns:
+        view.add_column(column, overflow="fold")
+    for row in rows:
+        view.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
+    out.print(view)

@@ -1,0 +1,141 @@
+"""`overread study`: what the node knows of its studies."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from node.commands.common import ConfigOption, JsonOption, dump, out, records, table, told
+from node.errors import OverreadError
+from node.records import jobs, timeline
+from node.records.schema import Job, Study
+from node.records.states import JobState, StudyState, check
+
+app = typer.Typer(no_args_is_help=True, help="Studies: list, show, run again.")
+StudyArgument = Annotated[str, typer.Argument(help="The study's number in the worklist, or its Study Instance UID.")]
+
+
+@app.command("list")
+@told
+def list_studies(config: ConfigOption = None, json: JsonOption = False) -> None:
+    """List studies, newest first."""
+    with records(config) as store, store.read() as session:
+        rows = [summary(study) for study in session.scalars(select(Study).order_by(Study.id.desc()))]
+    if json:
+        dump(rows)
+        return
+    columns = ["id", "state", "priority", "accession", "description", "series", "jobs", "reason"]
+    table(columns, [[row[column] for column in columns] for row in rows])
+
+
+@app.command()
+@told
+def show(study: StudyArgument, config: ConfigOption = None, json: JsonOption = False) -> None:
+    """Show a study: its jobs, results, deliveries and timeline."""
+    with records(config) as store, store.read() as session:
+        data = details(session, find(session, study))
+    if json:
+        dump(data)
+        return
+    out.print(f"[bold]Study {data['id']}[/bold]  {data['state']}  {data['reason']}", highlight=False)
+    columns = ["model", "version", "state", "reason", "attempts"]
+    table(columns, [[job[column] for column in columns] for job in data["jobs"]])
+    columns = ["kind", "uid", "destination", "state", "attempts", "status", "reason"]
+    table(columns, [[row[column] for column in columns] for row in data["deliveries"]])
+    table(["at", "level", "what"], [[row["at"], row["level"], row["text"]] for row in data["timeline"]])
+
+
+@app.command()
+@told
+def retry(study: StudyArgument, config: ConfigOption = None) -> None:
+    """Queue the failed and declined jobs of a study again."""
+    with records(config) as store, store.write() as session:
+        row = find(session, study)
+        again = [job for job in row.jobs if job.state in (JobState.FAILED, JobState.DECLINED)]
+        for job in again:
+            jobs.step(job, JobState.QUEUED)
+            job.attempts = 0
+        if again and row.state is not StudyState.RECEIVING:
+            if row.state is not StudyState.ANALYSING:
+                check(row.state, StudyState.ANALYSING)
+            row.state = StudyState.ANALYSING
+            timeline.add(session, "study.retried", f"{len(again)} jobs queued again by hand.", study=row)
+    out.print(f"{len(again)} jobs queued again.")
+
+
+def find(session: Session, key: str) -> Study:
+    """Return the study of a number or UID."""
+    number = int(key) if key.isdecimal() and len(key) < 10 else None
+    study = session.scalars(select(Study).where((Study.uid == key) | (Study.id == number))).first()
+    if study is None:
+        raise OverreadError("no such study: `overread study list` shows their numbers")
+    return study
+
+
+def summary(study: Study) -> dict[str, Any]:
+    """Return one line of a study."""
+    return {
+        "id": study.id,
+        "uid": study.uid,
+        "state": study.state.value,
+        "reason": study.reason,
+        "priority": study.priority,
+        "accession": study.accession_number,
+        "description": study.description,
+        "series": len(study.series),
+        "jobs": ", ".join(f"{job.model}: {job.state.value}" for job in study.jobs),
+    }
+
+
+def details(session: Session, study: Study) -> dict[str, Any]:
+    """Return all that is known of a study, without the patient."""
+    return {
+        **summary(study),
+        "jobs": [_job(job) for job in study.jobs],
+        "deliveries": [row for job in study.jobs for row in _deliveries(job)],
+        "timeline": [
+            {
+                "at": line.at.isoformat(timespec="milliseconds"),
+                "kind": line.kind,
+                "level": line.level,
+                "text": line.text,
+            }
+            for line in timeline.of_study(session, study.id)
+        ],
+    }
+
+
+def _job(job: Job) -> dict[str, Any]:
+    return {
+        "id": job.id,
+        "series": job.series.uid,
+        "model": job.model,
+        "version": job.model_version,
+        "state": job.state.value,
+        "reason": job.reason,
+        "attempts": job.attempts,
+        "findings": job.findings,
+        "warnings": job.warnings,
+    }
+
+
+def _deliveries(job: Job) -> list[dict[str, Any]]:
+    return [
+        {
+            "id": delivery.id,
+            "kind": result.kind,
+            "uid": result.uid,
+            "path": result.path,
+            "destination": delivery.destination,
+            "state": delivery.state.value,
+            "attempts": delivery.attempts,
+            "status": delivery.status,
+            "reason": delivery.reason,
+            "delivered_at": delivery.delivered_at,
+        }
+        for result in job.results
+        for delivery in result.deliveries
+    ]

@@ -1,0 +1,62 @@
+"""The Celery application of a worker: the tasks of :mod:`workers.tasks` under their names, and the process that runs them.
+
+One process runs one task at a time in its main thread (Celery's solo pool): CUDA does not survive a fork, and a GPU is not
+shared better by more threads. More workers are more processes.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import uuid
+from collections.abc import Callable, Mapping
+
+from celery import Celery
+from celery.signals import worker_ready, worker_shutdown
+
+from node.broker import ANALYSE, BUILD, CPU, GPU, INFER, broker_url, celery_app
+from node.settings import Settings
+from workers import tasks
+from workers.context import Context
+
+TASKS: Mapping[str, Callable[[Context, str], None]] = {
+    INFER: tasks.infer,
+    BUILD: tasks.build,
+    ANALYSE: tasks.analyse,
+}
+QUEUES = (GPU, CPU)
+
+
+def create_app(context: Context) -> Celery:
+    """Return the application with every task bound to ``context``."""
+    app = celery_app(broker_url(context.settings))
+    for name, function in TASKS.items():
+        app.task(_bound(context, function), name=name)
+    return app
+
+
+def _bound(context: Context, function: Callable[[Context, str], None]) -> Callable[[str], None]:
+    def task(key: str) -> None:
+        function(context, key)
+
+    return task
+
+
+def run_worker(settings: Settings, name: str, queues: tuple[str, ...] = QUEUES) -> None:
+    """Run one worker until SIGTERM, which lets the present task end."""
+    # A restarted worker is another one: its predecessor's leases must not look like its own.
+    context = Context(settings, f"{name}@{socket.gethostname()}.{os.getpid()}.{uuid.uuid4().hex[:6]}")
+    app = create_app(context)
+
+    @worker_ready.connect(weak=False)  # type: ignore[misc,untyped-decorator,unused-ignore]
+    def ready(**_: object) -> None:
+        context.log.info("worker.started", queue=",".join(queues))
+
+    @worker_shutdown.connect(weak=False)  # type: ignore[misc,untyped-decorator,unused-ignore]
+    def shutdown(**_: object) -> None:
+        context.log.info("worker.stopped")
+
+    context.records.migrate()
+    context.register_models()
+    options = ["-P", "solo", "--without-gossip", "--without-mingle", "--without-heartbeat", "-l", "WARNING"]
+    app.worker_main(["--quiet", "worker", "-Q", ",".join(queues), "-n", f"{name}@%h", *options])

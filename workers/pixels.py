@@ -1,0 +1,154 @@
+"""Pixel data of one instance: from bytes to modality values.
+
+Stored values are decoded (PS3.5 section 8), freed of bits that are not theirs, and put through the Modality LUT
+(PS3.3 C.11.1), which is what a model sees: Hounsfield units for CT, the scanner's own scale for MR.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pydicom.dataset import Dataset
+from pydicom.pixels.processing import apply_modality_lut
+from pydicom.pixels.utils import pixel_array
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+from models.contracts import FloatArray
+from workers.errors import SeriesRefused
+
+Stored = npt.NDArray[Any]
+
+#: Transfer syntaxes whose pixels are plain little endian words and need no decoder.
+NATIVE = frozenset({ImplicitVRLittleEndian, ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian})
+
+#: Word lengths that are read; wider integers do not fit a float32 without loss.
+BITS_ALLOCATED = (8, 16)
+
+#: Elements that hold pixels (PS3.3 C.7.6.3, C.7.6.24, C.7.6.25); headers are kept without them.
+PIXEL_KEYWORDS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
+
+
+def frame_count(ds: Dataset) -> int:
+    """Number of frames of an instance, 1 where it does not say."""
+    return int(ds.get("NumberOfFrames") or 1)
+
+
+def check_pixels(ds: Dataset) -> None:
+    """Refuse an instance whose pixels are not one grey value each.
+
+    Raises
+    ------
+    SeriesRefused
+        Naming what is not as it must be.
+    """
+    if "PixelData" not in ds:
+        raise SeriesRefused("an instance has no pixel data: not an image, or truncated")
+    if ds.get("SamplesPerPixel", 1) != 1:
+        raise SeriesRefused(f"{ds.get('SamplesPerPixel')} samples per pixel: a colour image is not a volume of values")
+    if str(ds.get("PhotometricInterpretation", "")) not in ("MONOCHROME1", "MONOCHROME2"):
+        raise SeriesRefused("Photometric Interpretation is not MONOCHROME1 or MONOCHROME2")
+    allocated, stored = ds.get("BitsAllocated"), ds.get("BitsStored")
+    if allocated not in BITS_ALLOCATED:
+        raise SeriesRefused(f"{allocated} bits allocated for a pixel: only 8 and 16 are read")
+    if not isinstance(stored, int) or not 1 <= stored <= allocated:
+        raise SeriesRefused("Bits Stored is missing or larger than Bits Allocated")
+    if ds.get("HighBit", stored - 1) != stored - 1:
+        raise SeriesRefused("High Bit is not Bits Stored - 1 (PS3.5 section 8.1.1)")
+    if ds.get("PixelRepresentation") not in (0, 1):
+        raise SeriesRefused("Pixel Representation is neither 0 nor 1")
+    if not (int(ds.get("Rows") or 0) and int(ds.get("Columns") or 0)):
+        raise SeriesRefused("Rows or Columns is missing or zero")
+
+
+def stored_values(ds: Dataset) -> Stored:
+    """Decode the pixels of an instance that passed :func:`check_pixels`.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``[frame, row, column]``, integers.
+
+    Raises
+    ------
+    SeriesRefused
+        If the pixel data is short or its compression cannot be undone.
+    """
+    shape = (frame_count(ds), int(ds.Rows), int(ds.Columns))
+    values = _native(ds, shape) if ds.file_meta.TransferSyntaxUID in NATIVE else _decoded(ds, shape)
+    return _own_bits(values, int(ds.BitsStored), signed=ds.PixelRepresentation == 1)
+
+
+def fill_modality_values(ds: Dataset, frame: int, stored: Stored, out: FloatArray) -> None:
+    """Write modality values of one frame, ``[row, column]`` float32, into ``out``.
+
+    Notes
+    -----
+    Output is ``slope * stored + intercept`` (PS3.3 C.11.1.1.2); in a multi-frame image these stand in the Pixel Value
+    Transformation functional group (C.7.6.16.2.9).
+    """
+    if "ModalityLUTSequence" in ds:
+        out[...] = apply_modality_lut(stored, ds)
+        return
+    slope, intercept = _rescale(ds, frame)
+    out[...] = stored
+    if slope != 1.0:
+        out *= np.float32(slope)
+    if intercept != 0.0:
+        out += np.float32(intercept)
+
+
+def _native(ds: Dataset, shape: tuple[int, int, int]) -> Stored:
+    letter = "i" if ds.PixelRepresentation == 1 else "u"
+    dtype = np.dtype(f"<{letter}{int(ds.BitsAllocated) // 8}")
+    count = shape[0] * shape[1] * shape[2]
+    data = ds.PixelData
+    if not isinstance(data, bytes) or len(data) < count * dtype.itemsize:
+        raise SeriesRefused("the pixel data is shorter than rows, columns and frames ask for")
+    return np.frombuffer(data, dtype=dtype, count=count).reshape(shape)
+
+
+def _decoded(ds: Dataset, shape: tuple[int, int, int]) -> Stored:
+    try:
+        values = pixel_array(ds, raw=True)
+    except Exception as exc:
+        name = ds.file_meta.TransferSyntaxUID.name
+        raise SeriesRefused(f"the pixel data cannot be decoded ({name})") from exc
+    if values.size != shape[0] * shape[1] * shape[2]:
+        raise SeriesRefused("the decoded pixel data does not have the size that the header says")
+    return values.reshape(shape)
+
+
+def _own_bits(values: Stored, bits: int, *, signed: bool) -> Stored:
+    """Drop bits above Bits Stored, which older objects use for overlays or leave without sign (PS3.5 8.1.1, 8.1.2)."""
+    spare = values.dtype.itemsize * 8 - bits
+    if spare <= 0 or values.dtype.kind not in "iu":
+        return values
+    if signed:
+        own: Stored = np.right_shift(np.left_shift(values, spare), spare)
+    else:
+        own = np.bitwise_and(values, values.dtype.type((1 << bits) - 1))
+    return own
+
+
+def _rescale(ds: Dataset, frame: int) -> tuple[float, float]:
+    """Slope and intercept of one frame; 1 and 0 where the object has none."""
+    for group in (*(ds.get("PerFrameFunctionalGroupsSequence") or [])[frame : frame + 1],
+                  *(ds.get("SharedFunctionalGroupsSequence") or [])):  # fmt: skip
+        if group.get("PixelValueTransformationSequence"):
+            return _slope_intercept(group.PixelValueTransformationSequence[0])
+    return _slope_intercept(ds)
+
+
+def _slope_intercept(ds: Dataset) -> tuple[float, float]:
+    try:
+        slope, intercept = (
+            float(ds.get(key) if ds.get(key) is not None else default)
+            for key, default in (("RescaleSlope", 1.0), ("RescaleIntercept", 0.0))
+        )
+    except (TypeError, ValueError) as exc:
+        raise SeriesRefused("Rescale Slope or Rescale Intercept is not a number") from exc
+    if not (np.isfinite(slope) and np.isfinite(intercept)) or slope == 0:
+        raise SeriesRefused("Rescale Slope is zero, or slope or intercept is not finite")
+    return slope, intercept

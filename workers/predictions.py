@@ -1,0 +1,86 @@
+"""Predictions between inference and building: one file of JSON and packed labels, on disk before the job is INFERRED.
+
+The file holds no patient data: a label array and what the model said of it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from models.contracts import Code, Finding, Measurement, Prediction, SegmentSpec, Side
+
+
+def to_json(finding: Finding) -> dict[str, Any]:
+    """Return a finding as plain data, the form that the records keep."""
+    return dataclasses.asdict(finding)
+
+
+def finding_from(data: dict[str, Any]) -> Finding:
+    """Return the finding that :func:`to_json` wrote."""
+    return Finding(
+        label=data["label"],
+        code=Code(**data["code"]),
+        measurements=tuple(_measurement(item) for item in data["measurements"]),
+        side=Side(data["side"]) if data["side"] else None,
+        segment=data["segment"],
+        confidence=data["confidence"],
+        text=data["text"],
+    )
+
+
+def _measurement(data: dict[str, Any]) -> Measurement:
+    return Measurement(**{**data, "name": Code(**data["name"]), "unit": Code(**data["unit"])})
+
+
+def _segment(data: dict[str, Any]) -> SegmentSpec:
+    return SegmentSpec(
+        label=data["label"],
+        name=data["name"],
+        category=Code(**data["category"]),
+        type=Code(**data["type"]),
+        anatomy=Code(**data["anatomy"]) if data["anatomy"] else None,
+        anatomy_modifiers=tuple(Code(**item) for item in data["anatomy_modifiers"]),
+        rgb=tuple(data["rgb"]),
+    )
+
+
+def save(prediction: Prediction, path: Path) -> None:
+    """Write durably: whole or not there at all, and on the disk when this returns."""
+    said = {
+        "findings": [to_json(finding) for finding in prediction.findings],
+        "segments": [dataclasses.asdict(segment) for segment in prediction.segments],
+        "warnings": list(prediction.warnings),
+        "shape": None if prediction.labels is None else list(prediction.labels.shape),
+    }
+    labels = b"" if prediction.labels is None else np.ascontiguousarray(prediction.labels).tobytes()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(f".{os.getpid()}.part")
+    with part.open("wb") as file:
+        head = json.dumps(said).encode()
+        file.write(len(head).to_bytes(8, "little") + head + zlib.compress(labels, 1))
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+
+
+def read(path: Path) -> Prediction:
+    """Read what :func:`save` wrote."""
+    raw = path.read_bytes()
+    end = 8 + int.from_bytes(raw[:8], "little")
+    said = json.loads(raw[8:end])
+    labels = None
+    if said["shape"] is not None:
+        labels = np.frombuffer(zlib.decompress(raw[end:]), dtype=np.uint8).reshape(said["shape"])
+    return Prediction(
+        findings=tuple(finding_from(item) for item in said["findings"]),
+        labels=labels,
+        segments=tuple(_segment(item) for item in said["segments"]),
+        warnings=tuple(said["warnings"]),
+    )
