@@ -67,6 +67,7 @@ def embedded_command(root: Path) -> list[str]:
         "appendfsync": "everysec",
         "save": "",
         "daemonize": "no",
+        "loglevel": "warning",
         "maxmemory-policy": "noeviction",
     }
     return [str(get_binary_path()), *(word for key, value in options.items() for word in (f"--{key}", value))]

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from node import __version__
-from node.commands import check, conformance, delivery, rules, send, study
+from node.commands import check, conformance, delivery, demo, rules, send, simulate, study
 from node.commands.common import ConfigOption, JsonOption, dump, load, out, table, told
 from node.errors import OverreadError
 
@@ -28,12 +28,14 @@ for name, part in (
     ("study", study.app),
     ("delivery", delivery.app),
     ("rules", rules.app),
+    ("simulate", simulate.app),
     ("models", models_app),
     ("notes", notes_app),
 ):
     app.add_typer(part, name=name)
 app.command("check")(check.check)
 app.command("send")(send.send_files)
+app.command("demo")(demo.demo)
 app.command("conformance")(conformance.conformance)
 
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from sqlalchemy import func, select
 
 from node.broker import embedded_socket
 from node.records.engine import Records
-from node.records.schema import Delivery, Event, Job, Result, Study
+from node.records.schema import Delivery, Event, Job, ModelRegistration, Result, Study
 from node.records.states import DeliveryState, StudyState
 from tests.peers import eventually, free_port
 
@@ -84,8 +84,17 @@ class RunningNode:
     def processes(self, role: str) -> list[psutil.Process]:
         """Return the child processes of a role (``receiver``, ``gateway``, ``worker``, ``valkey-server``)."""
         assert self.process is not None
-        children = psutil.Process(self.process.pid).children()
-        return [child for child in children if any(word.endswith(role) for word in child.cmdline()[:4])]
+        found = []
+        for child in psutil.Process(self.process.pid).children():
+            with suppress(psutil.NoSuchProcess):  # a zombie that the supervisor has not buried yet is one of these
+                if role in " ".join(child.cmdline()[:4]):
+                    found.append(child)
+        return found
+
+    def workers(self) -> list[str]:
+        """Return the workers that have told their models."""
+        with self.records.read() as session:
+            return [row.worker for row in session.scalars(select(ModelRegistration))]
 
     @property
     def broker_socket(self) -> str:

@@ -1,0 +1,106 @@
+"""`overread simulate`: a hospital in a box, piece by piece, for commissioning and tests."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import track
+
+from node.commands.common import err, out, told
+from node.commands.send import parse_address
+from node.errors import OverreadError
+from node.simulator.modality import send_study
+from node.simulator.pacs import run_pacs
+from node.simulator.ris import NOTE_CHINESE, NOTE_ENGLISH, Person, admit, labs, note, order, run_ris
+from node.simulator.ris import send as send_message
+from node.simulator.studies import GeneratedStudy, generate, write
+
+app = typer.Typer(no_args_is_help=True, help="Simulators: modality, PACS, RIS, generated studies.")
+FolderArgument = Annotated[Path, typer.Argument(help="Where everything is written.")]
+SeedOption = Annotated[int, typer.Option(help="Chooses the anatomy.")]
+AccessionOption = Annotated[str, typer.Option(help="Accession Number.")]
+SideOption = Annotated[str, typer.Option(help="left or right.")]
+HostOption = Annotated[str, typer.Option(help="Address to listen on.")]
+
+
+@app.command()
+@told
+def study(
+    folder: FolderArgument, seed: SeedOption = 1, accession: AccessionOption = "", side: SideOption = "right"
+) -> None:
+    """Generate a brain MR study as files."""
+    paths = write(_generated(seed, accession, side), folder)
+    out.print(f"{len(paths)} files in {folder}")
+
+
+@app.command()
+@told
+def modality(
+    folder: FolderArgument,
+    address: Annotated[str, typer.Argument(metavar="AE@HOST:PORT", help="The node.")],
+    seed: SeedOption = 1,
+    accession: AccessionOption = "",
+    side: SideOption = "right",
+) -> None:
+    """Generate a brain MR study and send it by C-STORE."""
+    ae_title, host, port = parse_address(address)
+    generated = _generated(seed, accession, side)
+    outcomes = send_study(generated, folder, host, port, called_ae=ae_title)
+    for outcome in track(outcomes, "C-STORE", total=len(generated.datasets), console=err):
+        outcome.raise_for_status()
+    out.print(f"Study {generated.study_uid}: {len(generated.datasets)} images sent.")
+
+
+@app.command()
+@told
+def pacs(
+    folder: FolderArgument,
+    ae_title: Annotated[str, typer.Option(help="AE title.")] = "SIM_PACS",
+    host: HostOption = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="DICOM port.")] = 11113,
+) -> None:
+    """Run a PACS that keeps what it gets as files, until Ctrl-C."""
+    run_pacs(folder, ae_title, host, port)
+
+
+@app.command()
+@told
+def ris(
+    folder: FolderArgument,
+    host: HostOption = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="MLLP port.")] = 2576,
+) -> None:
+    """Run a RIS that keeps the messages it gets as files and answers AA, until Ctrl-C."""
+    run_ris(folder, host, port)
+
+
+@app.command()
+@told
+def message(
+    kind: Annotated[str, typer.Argument(help="order, note, note-zh, admit or labs.")],
+    address: Annotated[str, typer.Argument(metavar="HOST:PORT", help="The node's MLLP port.")],
+    accession: AccessionOption = "A1",
+) -> None:
+    """Send a message about the made-up patient over MLLP and show the answer."""
+    _, host, port = parse_address(f"RIS@{address}")
+    person, number = Person(), f"{accession}-{time.time_ns()}"
+    builders = {
+        "order": lambda: order(person, accession=accession),
+        "note": lambda: note(person, document_number=number, text=NOTE_ENGLISH, accession=accession),
+        "note-zh": lambda: note(person, document_number=number, text=NOTE_CHINESE, accession=accession),
+        "admit": lambda: admit(person),
+        "labs": lambda: labs(person, filler=number),
+    }
+    if kind not in builders:
+        raise OverreadError(f"{kind!r} is none of {', '.join(builders)}")
+    ack = send_message(host, port, builders[kind](), 30.0)
+    out.print(f"answered {ack.code}")
+
+
+def _generated(seed: int, accession: str, side: str) -> GeneratedStudy:
+    if side not in ("left", "right"):
+        raise OverreadError(f"side is left or right, not {side!r}")
+    return generate(seed, accession_number=accession, side=side)
