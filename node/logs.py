@@ -1,7 +1,7 @@
 """Structured logs that cannot print patient data.
 
-A log call names an event and gives fields. Only fields of :data:`ALLOWED` reach the output; anything else is replaced by
-``"<withheld>"``, so that a careless call shows up as a gap and not as a leak.
+A log call names an event and gives fields. Only fields of :data:`ALLOWED` reach the output; anything else is replaced
+by ``"<withheld>"``, so that a careless call shows up as a gap and not as a leak.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """`overread serve`: starts the node's processes, watches them, restarts what dies, stops all of them in order.
 
-Children are killed by the kernel if the supervisor itself is killed (Linux), so that nothing holds ports or files behind its back.
+Children are killed by the kernel if the supervisor itself is killed (Linux), so that nothing holds ports or files behind
+its back.
 """
 
 from __future__ import annotations
@@ -219,7 +220,8 @@ class Supervisor:
 def _end(children: Sequence[Child], deadline: float) -> bool:
     for child in children:
         child.signal(signal.SIGTERM)
-    return all([child.wait(deadline) for child in children])
+    ended = [child.wait(deadline) for child in children]  # a list: each is waited for, or killed
+    return all(ended)
 
 
 class _lock:  # noqa: N801  used as a function

@@ -1,7 +1,7 @@
-"""The Celery application of a worker: the tasks of :mod:`workers.tasks` under their names, and the process that runs them.
+"""The Celery application of a worker: the tasks of :mod:`workers.tasks` under their names, and their process.
 
-One process runs one task at a time in its main thread (Celery's solo pool): CUDA does not survive a fork, and a GPU is not
-shared better by more threads. More workers are more processes.
+One process runs one task at a time in its main thread (Celery's solo pool): CUDA does not survive a fork, and a GPU is
+not shared better by more threads. More workers are more processes.
 """
 
 from __future__ import annotations

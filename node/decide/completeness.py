@@ -1,7 +1,7 @@
 """When a study is whole. Pure: evidence and policy in, a verdict with its reason out.
 
-DICOM has no "end of study" on the C-STORE path, so time is the evidence: quiet since the last instance, and a shorter quiet
-once every association that carried the study was released.
+DICOM has no "end of study" on the C-STORE path, so time is the evidence: quiet since the last instance, and a shorter
+quiet once every association that carried the study was released.
 """
 
 from __future__ import annotations

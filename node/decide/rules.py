@@ -28,8 +28,8 @@ def applies(rule: Rule, facts: Facts) -> bool:
 def decide(rules: Sequence[Rule], facts: Facts) -> list[Wanted]:
     """Return what the rules want, each model once.
 
-    Every rule that applies counts. If several name the same model, the first gives its name, destinations add up and the
-    most urgent priority holds.
+    Every rule that applies counts. If several name the same model, the first gives its name, destinations add up and
+    the most urgent priority holds.
     """
     wanted: dict[str, Wanted] = {}
     for rule in rules:

@@ -33,5 +33,5 @@ class Outcome:
 Transport = Callable[[Destination, Sequence[Item], Settings], Iterator[Outcome]]
 """Sends items in their order and yields one outcome for each that was tried.
 
-An item without an outcome was not tried (a connection broke, or order forbids it) and is tried again with the next round.
+An item without an outcome was not tried (a connection broke, or order forbids it) and is tried again in the next round.
 """

@@ -43,7 +43,7 @@ def newest(session: Session, job: Job, kind: str) -> Result | None:
 
 
 def due(session: Session, destination: str, limit: int) -> Sequence[Delivery]:
-    """Return what a destination is owed now, oldest first; nothing overtakes an earlier object of its kind and study."""
+    """Return what a destination is owed now, oldest first; nothing overtakes its elders of one kind and study."""
     waiting = (DeliveryState.QUEUED, DeliveryState.RETRYING)
     query = (
         select(Delivery)
@@ -98,7 +98,8 @@ def refused(session: Session, delivery_id: int, status: str, reason: str, retry_
         return
     step(delivery, DeliveryState.RETRYING, status=status, reason=reason)
     delivery.next_at = retry_at
-    text = f"not taken by {delivery.destination}: {reason} (attempt {delivery.attempts}; again at {retry_at:%H:%M:%S} UTC)."
+    when = f"attempt {delivery.attempts}; again at {retry_at:%H:%M:%S} UTC"
+    text = f"not taken by {delivery.destination}: {reason} ({when})."
     _line(session, delivery, "delivery.retrying", text, "warning")
 
 

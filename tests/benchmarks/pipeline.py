@@ -1,7 +1,7 @@
-"""From the last C-STORE answer to the SEG in the PACS, split by stage. `make bench`, or `python -m tests.benchmarks.pipeline`.
+"""From the last C-STORE answer to the SEG in the PACS, split by stage: `python -m tests.benchmarks.pipeline`.
 
-The quiet time that completeness waits for is configured to zero, so that what remains is the node's own. The PACS is Orthanc
-where it is installed, else the simulator.
+The quiet time that completeness waits for is configured to zero, so that what remains is the node's own. The PACS is
+Orthanc where it is installed, else the simulator.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import statistics
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 
 from rich.progress import track
@@ -67,8 +68,9 @@ def one(node: RunningNode, seed: int) -> dict[str, float]:
         delivered = session.scalars(query).first()
         assert delivered is not None
         assert delivered.delivered_at is not None
-    marks = [answered, at["job.queued"], at["job.running"], at["job.inferred"], at["result.built"], delivered.delivered_at]
-    seconds = [(after - before).total_seconds() for before, after in zip(marks, marks[1:], strict=False)]
+    events = ("job.queued", "job.running", "job.inferred", "result.built")
+    marks = [answered, *(at[kind] for kind in events), delivered.delivered_at]
+    seconds = [(after - before).total_seconds() for before, after in pairwise(marks)]
     return dict(zip(STAGES, [*seconds, (marks[-1] - marks[0]).total_seconds()], strict=True))
 
 
@@ -77,7 +79,10 @@ def measure(runs: int) -> dict[str, object]:
     folder = Path(tempfile.mkdtemp(prefix="overread-bench-"))
     try:
         with pacs(folder) as (name, port, title):
-            extra = f'[[destinations]]\nname = "pacs"\nkind = "dicom"\nhost = "127.0.0.1"\nport = {port}\nae_title = "{title}"\n'
+            extra = (
+                '[[destinations]]\nname = "pacs"\nkind = "dicom"\nhost = "127.0.0.1"\n'
+                f'port = {port}\nae_title = "{title}"\n'
+            )
             quiet = {"quiet_seconds": 30.0, "release_quiet_seconds": 0.0}
             with running(folder / "node", extra, completeness=quiet) as node:
                 found = [one(node, seed) for seed in track(range(1, runs + 2), "studies")][1:]  # the first warms up

@@ -34,16 +34,12 @@ def pacs(tmp_path: Path) -> Iterator[PacsSimulator]:
 
 
 def destination(pacs: PacsSimulator) -> str:
-    return (
-        f'[[destinations]]\nname = "pacs"\nkind = "dicom"\nhost = "127.0.0.1"\nport = {pacs.port}\nae_title = "SIM_PACS"\n'
-    )
+    return f'[[destinations]]\nname = "pacs"\nkind = "dicom"\nhost = "127.0.0.1"\nport = {pacs.port}\nae_title = "SIM_PACS"\n'
 
 
 def send(node: RunningNode, seed: int) -> None:
     study = generate(seed, accession_number=f"A{seed}", at=AT)
-    outcomes = list(
-        send_study(study, node.folder / "modality", "127.0.0.1", node.dicom_port, called_ae="OVERREAD")
-    )
+    outcomes = list(send_study(study, node.folder / "modality", "127.0.0.1", node.dicom_port, called_ae="OVERREAD"))
     assert all(outcome.ok for outcome in outcomes)
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Iterator
-from pathlib import Path
 
 import pydicom
 import pytest
 
+from node.errors import DeliveryError
 from node.simulator.modality import send_study
 from node.simulator.pacs import PacsSimulator
 from node.simulator.ris import NOTE_CHINESE, Person, RisSimulator, labs, note, order, send
@@ -95,8 +95,6 @@ def test_bad_input_is_refused_with_a_reason_and_harms_nothing(
 ) -> None:
     node, _, _ = surroundings
     host = ("127.0.0.1", node.hl7_port)
-    from node.errors import DeliveryError
-
     good = order(Person(id="P200"), accession="A200")
     for bad, code in (
         (good.replace(b"ORM^O01^ORM_O01", b"ZZZ^Z99"), "AR"),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ def configured(capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure(level="INFO", json=True)
 
 
-def line(capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
+def line(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
     return dict(json.loads(capsys.readouterr().err))
 
 

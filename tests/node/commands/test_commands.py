@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from node.cli import app
+from node.commands.send import parse_address
+from node.errors import OverreadError
+from node.records import results
+from node.records.engine import Records
+from node.records.schema import Delivery
+from node.records.states import DeliveryState, JobState, StudyState
+from node.simulator.pacs import PacsSimulator
+from tests import factories
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "overread.toml"
+    path.write_text(f'[node]\nroot = "{tmp_path / "data"}"\n', encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Records:
+    records = Records(f"sqlite:///{tmp_path / 'data' / 'overread.sqlite'}")
+    records.migrate()
+    return records
+
+
+def run(*words: str | Path) -> Result:
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+@pytest.mark.parametrize(
+    "text", ["ORTHANC", "ORTHANC@host", "@host:104", "A@host:0", "A@host:70000", "A" * 17 + "@h:1"]
+)
+def test_an_address_that_is_none_is_told_what_one_looks_like(text: str) -> None:
+    with pytest.raises(OverreadError, match="AE@HOST:PORT"):
+        parse_address(text)
+
+
+def test_addresses_may_be_ipv6() -> None:
+    assert parse_address("PACS@[::1]:104") == ("PACS", "::1", 104)
+
+
+def test_studies_are_listed_and_shown(config: Path, store: Records) -> None:
+    with store.write() as session:
+        study = factories.study(session, "1.2.3", state=StudyState.DONE)
+        factories.job(session, study, JobState.DONE)
+    [row] = json.loads(run("study", "list", "--config", config, "--json").stdout)
+    assert (row["uid"], row["state"], row["jobs"]) == ("1.2.3", "done", "hippocampus: done")
+    for key in ("1", "1.2.3"):
+        assert json.loads(run("study", "show", key, "--config", config, "--json").stdout)["uid"] == "1.2.3"
+
+
+def test_an_unknown_study_is_an_error_of_one_line(config: Path, store: Records) -> None:
+    said = run("study", "show", "7", "--config", config)
+    assert said.exit_code == 2
+    assert "no such study" in said.stderr
+
+
+def test_failed_jobs_are_queued_again_by_hand(config: Path, store: Records) -> None:
+    with store.write() as session:
+        study = factories.study(session, state=StudyState.FAILED)
+        factories.job(session, study, JobState.FAILED, attempts=3)
+    assert "1 jobs queued again" in run("study", "retry", "1", "--config", config).stdout
+    data = json.loads(run("study", "show", "1", "--config", config, "--json").stdout)
+    assert data["state"] == "analysing"
+    assert (data["jobs"][0]["state"], data["jobs"][0]["attempts"]) == ("queued", 0)
+
+
+def test_a_given_up_delivery_is_queued_again_by_hand(config: Path, store: Records, tmp_path: Path) -> None:
+    with store.write() as session:
+        job = factories.job(session, factories.study(session))
+        [row] = factories.result(session, job, tmp_path, "1.9", ["pacs"])
+        results.start(session, [row.id])
+        results.refused(session, row.id, "0xA700", "full", None)
+    [shown] = json.loads(run("delivery", "list", "--state", "failed", "--config", config, "--json").stdout)
+    assert (shown["status"], shown["reason"]) == ("0xA700", "full")
+    assert run("delivery", "retry", "1", "--config", config).exit_code == 0
+    with store.read() as session:
+        assert session.get_one(Delivery, 1).state is DeliveryState.QUEUED
+
+
+def test_a_delivery_that_was_confirmed_cannot_be_sent_again(config: Path, store: Records, tmp_path: Path) -> None:
+    with store.write() as session:
+        job = factories.job(session, factories.study(session))
+        [row] = factories.result(session, job, tmp_path, "1.9", ["pacs"])
+        results.start(session, [row.id])
+        results.delivered(session, row.id, "0x0000")
+    said = run("delivery", "retry", "1", "--config", config)
+    assert said.exit_code == 2
+    assert "no step from delivered" in said.stderr
+
+
+def test_a_wrong_key_in_the_configuration_is_an_error_of_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "overread.toml"
+    path.write_text("[dicom]\nprot = 1\n", encoding="utf-8")
+    said = run("check", "--config", path)
+    assert said.exit_code == 2
+    assert "overread.toml:2: dicom.prot: unknown key" in said.stderr
+
+
+def test_a_generated_study_is_sent_and_the_rules_are_tried_on_it(config: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "study"
+    assert run("simulate", "study", folder, "--accession", "A1").exit_code == 0
+    [row] = json.loads(run("rules", "test", folder, "--config", config, "--json").stdout)
+    assert (row["rule"], row["model"]) == ("brain MR", "hippocampus")
+    with PacsSimulator(tmp_path / "pacs") as pacs:
+        said = json.loads(run("send", folder, f"SIM_PACS@127.0.0.1:{pacs.port}", "--json").stdout)
+        assert said["sent"] == said["accepted"] == len(pacs.received) == len(list(folder.iterdir()))
+
+
+def test_refused_objects_are_named_and_the_exit_status_says_so(tmp_path: Path) -> None:
+    folder = tmp_path / "study"
+    run("simulate", "study", folder)
+    with PacsSimulator(tmp_path / "pacs", answers=[0xA700]) as pacs:
+        said = run("send", folder, f"SIM_PACS@127.0.0.1:{pacs.port}", "--json")
+    assert said.exit_code == 1
+    assert [item["status"] for item in json.loads(said.stdout)["refused"]] == ["0xA700"]
+
+
+def test_sending_to_nobody_is_an_error_of_one_line(tmp_path: Path) -> None:
+    folder = tmp_path / "study"
+    run("simulate", "study", folder)
+    said = run("send", folder, "NOBODY@127.0.0.1:1", "--json")
+    assert said.exit_code == 2
+    assert "127.0.0.1" in said.stderr
+
+
+def test_check_tells_what_is_not_well(config: Path, tmp_path: Path) -> None:
+    down = '[[destinations]]\nname = "pacs"\nkind = "dicom"\nhost = "127.0.0.1"\nport = 1\nae_title = "P"\n'
+    config.write_text(config.read_text("utf-8") + down, encoding="utf-8")
+    said = run("check", "--config", config, "--json")
+    found = {item["name"]: item for item in json.loads(said.stdout)}
+    assert said.exit_code == 1
+    assert found["database"]["ok"]
+    assert not found["destination pacs"]["ok"]
+
+
+def test_the_facts_of_a_note_are_shown(tmp_path: Path) -> None:
+    path = tmp_path / "note.txt"
+    path.write_text("Denies seizures. Mother had dementia.", encoding="utf-8")
+    facts = json.loads(run("notes", "analyze", path, "--json").stdout)["facts"]
+    assert [fact["assertion"]["negated"] for fact in facts] == [True, False]
+    assert facts[1]["assertion"]["experiencer"] == "family"
+
+
+def test_a_note_in_the_wrong_character_set_is_an_error_of_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "note.txt"
+    path.write_bytes("Gedächtnis".encode("latin-1"))
+    said = run("notes", "analyze", path)
+    assert said.exit_code == 2
+    assert "UTF-8" in said.stderr
+
+
+def test_the_models_that_ship_are_listed_from_their_cards() -> None:
+    [card] = json.loads(run("models", "list", "--json").stdout)
+    assert card["name"] == "hippocampus"
+    assert len(card["weights_sha256"]) == 64
+
+
+def test_the_conformance_statement_names_what_the_node_speaks(config: Path) -> None:
+    said = json.loads(run("conformance", "--config", config, "--json").stdout)
+    assert "1.2.840.10008.1.1" in said["scp"]["Verification"]
+    assert "ORM^O01" in said["hl7"]["in"]
+    assert "# Conformance statement" in run("conformance", "--config", config).stdout
