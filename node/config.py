@@ -1,8 +1,8 @@
 """Reading the settings: one TOML file and ``OVERREAD_<SECTION>__<KEY>`` of the environment, validated once, frozen.
 
 The environment wins over the file. An unknown key or a bad value is a :class:`~node.errors.ConfigError` that names the
-key and the line (or the environment variable) where it stands. The merging is ours, not pydantic-settings', which knows no
-lines and takes unknown variables silently.
+key and the line (or the environment variable) where it stands. The merging is ours, not pydantic-settings', which knows
+no lines and takes unknown variables silently.
 """
 
 from __future__ import annotations

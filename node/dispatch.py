@@ -105,7 +105,7 @@ class Dispatcher:
         return decide(self._settings.effective_rules, facts)
 
     def send_waiting(self) -> int:
-        """Queue what is to be done and is not on its way, after taking back what lost workers held; returns how many."""
+        """Queue what is to be done and is not on its way, what lost workers held among it; returns how many."""
         with self._records.read() as session:
             lost = session.scalars(select(Job.id).where(Job.state == JobState.RUNNING, Job.lease_until < now())).first()
         if lost is not None:

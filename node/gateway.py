@@ -7,11 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine
 from typing import Any
-
-import uvicorn
 
 from node import logs
 from node.broker import Broker, broker_url
@@ -22,21 +19,13 @@ from node.records import results
 from node.records.engine import Records
 from node.settings import Settings
 from node.web.app import create_app
+from node.web.server import WebServer, create_server
 
 TICK_SECONDS = 0.25
 """How often the records are asked what is to be done."""
 
 FAULT_SECONDS = 2.0
 """Pause of a loop after an error of its own."""
-
-
-class _Server(uvicorn.Server):
-    """A web server that leaves signals to the gateway."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Capture nothing."""
-        yield
 
 
 class Gateway:
@@ -81,19 +70,8 @@ class Gateway:
             results.recover(session)
         inbound.recover(self._records, self._settings)
 
-    def _web(self) -> uvicorn.Server:
-        app = create_app(self._settings, self._records, broker_ready=self._broker.ready)
-        app.state.stopping = self._stopping
-        config = uvicorn.Config(
-            app,
-            host=self._settings.web.host,
-            port=self._settings.web.port,
-            log_config=None,
-            access_log=False,
-            timeout_graceful_shutdown=3,
-            server_header=False,
-        )
-        return _Server(config)
+    def _web(self) -> WebServer:
+        return create_server(self._settings, create_app(self._settings, self._records, broker_ready=self._broker.ready))
 
     def _loops(self) -> list[Coroutine[Any, Any, None]]:
         dispatcher = Dispatcher(self._settings, self._records, self._broker)

@@ -59,11 +59,12 @@ def configure(*, level: str = "INFO", json: bool = True) -> None:
         logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
         cache_logger_on_first_use=False,
     )
-    # pynetdicom and pydicom log attribute values at DEBUG and INFO, and pydicom's warnings quote them: errors only.
-    for noisy in ("pynetdicom", "pydicom", "hl7apy", "highdicom"):
+    # The libraries log attribute values, and their Python warnings quote them: neither reaches a stream.
+    logging.captureWarnings(capture=True)
+    for noisy in ("pynetdicom", "pydicom", "hl7apy", "highdicom", "py.warnings"):
         logging.getLogger(noisy).setLevel(logging.CRITICAL)
 
 
 def get(process: str) -> Any:
     """Return the logger of one process or room."""
-    return structlog.get_logger().bind(process=process)
+    return structlog.get_logger(process=process)  # lazy: what `configure` sets up holds for it

@@ -1,7 +1,7 @@
 """`overread serve`: starts the node's processes, watches them, restarts what dies, stops all of them in order.
 
-Children are killed by the kernel if the supervisor itself is killed (Linux), so that nothing holds ports or files behind
-its back.
+Children are killed by the kernel if the supervisor itself is killed (Linux), so that nothing holds ports or files
+behind its back.
 """
 
 from __future__ import annotations

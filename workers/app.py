@@ -9,11 +9,9 @@ from __future__ import annotations
 import os
 import socket
 import uuid
-import warnings
 from collections.abc import Callable, Mapping
 
 from celery import Celery
-from celery.platforms import SecurityWarning
 from celery.signals import worker_ready, worker_shutdown
 
 from node.broker import ANALYSE, BUILD, CPU, GPU, INFER, broker_url, celery_app
@@ -58,7 +56,6 @@ def run_worker(settings: Settings, name: str, queues: tuple[str, ...] = QUEUES) 
     def shutdown(**_: object) -> None:
         context.log.info("worker.stopped")
 
-    warnings.filterwarnings("ignore", category=SecurityWarning)  # root in a container; tasks are JSON, never pickles
     context.records.migrate()
     context.register_models()
     options = ["-P", "solo", "--without-gossip", "--without-mingle", "--without-heartbeat", "-l", "WARNING"]

@@ -33,20 +33,20 @@ TimeoutOption = Annotated[float, typer.Option(help="Seconds until the demo gives
 def demo(folder: FolderOption = Path("demo"), timeout: TimeoutOption = 180.0) -> None:
     """Start a node with a simulated modality, PACS and RIS, send an order, a note and a study, show what comes back.
 
-    On a terminal it stays up until Ctrl-C. Otherwise it ends with status 0 when all was delivered, 1 with a reason if not.
+    On a terminal it stays up until Ctrl-C. Otherwise it ends with status 0 when all was delivered, 1 with a reason if
+    not.
     """
-    with contextlib.suppress(KeyboardInterrupt):
-        with Hospital(folder) as hospital:
-            outcome = _run(hospital, timeout)
-            _show(hospital, outcome)
-            if outcome.problem:
-                console.print(f"[bold red]Not all was delivered:[/] {outcome.problem}")
-                console.print(f"The node's log is {hospital.log}.")
-                raise typer.Exit(1)
-            if sys.stdin.isatty():
-                console.print("\nThe node stays up; press [bold]Ctrl-C[/] to stop it.")
-                while True:
-                    time.sleep(3600)
+    with contextlib.suppress(KeyboardInterrupt), Hospital(folder) as hospital:
+        outcome = _run(hospital, timeout)
+        _show(hospital, outcome)
+        if outcome.problem:
+            console.print(f"[bold red]Not all was delivered:[/] {outcome.problem}")
+            console.print(f"The node's log is {hospital.log}.")
+            raise typer.Exit(1)
+        if sys.stdin.isatty():
+            console.print("\nThe node stays up; press [bold]Ctrl-C[/] to stop it.")
+            while True:
+                time.sleep(3600)
 
 
 def _run(hospital: Hospital, timeout: float) -> Outcome:
@@ -68,7 +68,9 @@ def _run(hospital: Hospital, timeout: float) -> Outcome:
 
 
 def _progress() -> Progress:
-    return Progress(SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=console)
+    return Progress(
+        SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=console
+    )
 
 
 @contextmanager
@@ -127,4 +129,3 @@ def _short(path: Path) -> str:
     with contextlib.suppress(ValueError):
         return str(path.relative_to(Path.cwd()))
     return str(path)
-

@@ -13,8 +13,8 @@ from pydicom.multival import MultiValue
 from node.commands.common import ConfigOption, JsonOption, dump, load, table, told
 from node.decide.conditions import Facts
 from node.decide.rules import decide
-from node.dicom.headers import RULE_TAGS
 from node.dicom.files import collect
+from node.dicom.headers import RULE_TAGS
 from node.errors import OverreadError
 from node.settings import Settings
 

@@ -1,7 +1,8 @@
 """Opening the record store: engine, sessions, migrations.
 
 SQLite runs in WAL mode with ``synchronous=FULL``: a committed transaction survives a power cut, which is what an HL7
-acknowledgement promises. Every write transaction begins IMMEDIATE, so that two writers wait for each other instead of failing.
+acknowledgement promises. Every write transaction begins IMMEDIATE, so that two writers wait for each other instead of
+failing.
 """
 
 from __future__ import annotations

@@ -169,7 +169,7 @@ class Observation(Base):
     """A lab value or another coded observation (ORU^R01, OBX)."""
 
     __tablename__ = "observations"
-    __table_args__ = (UniqueConstraint("source", "filler_number", "code", "sub_id", "observed_at"),)
+    __table_args__ = (UniqueConstraint("patient_fk", "source", "filler_number", "code", "sub_id", "observed_at"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     patient_fk: Mapped[int] = mapped_column(ForeignKey("patients.id"), index=True)

@@ -119,9 +119,7 @@ class Hospital:
         wanted = {"dicom": 11112, "hl7": 2575, "web": 8080}
         self._ports = {name: _port(number) for name, number in wanted.items()}
         self._web_port = self._ports["web"]
-        text = CONFIG.format(
-            root=json.dumps(str(self.root)), pacs=self._pacs.port, ris=self._ris.port, **self._ports
-        )
+        text = CONFIG.format(root=json.dumps(str(self.root)), pacs=self._pacs.port, ris=self._ris.port, **self._ports)
         config = self.folder / "overread.toml"
         config.write_text(text, encoding="utf-8")
         environment = {key: value for key, value in os.environ.items() if not key.startswith("OVERREAD_")}

@@ -132,7 +132,7 @@ def upgrade() -> None:
             ["patients.id"],
         ),
         sa.PrimaryKeyConstraint("id"),
-        sa.UniqueConstraint("source", "filler_number", "code", "sub_id", "observed_at"),
+        sa.UniqueConstraint("patient_fk", "source", "filler_number", "code", "sub_id", "observed_at"),
     )
     with op.batch_alter_table("observations", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_observations_patient_fk"), ["patient_fk"], unique=False)

@@ -1,0 +1,1 @@
+"""DICOM: receiving, sending, and reading what headers say."""

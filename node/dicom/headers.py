@@ -1,0 +1,210 @@
+"""From an encoded data set to what the index keeps of it; every check that decides whether an object is taken.
+
+No pixel is decoded and no library object is built: the bytes of some thirty elements are picked out by
+:mod:`node.dicom.structure` and decoded here, so that a hostile object meets little code.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from typing import Literal
+
+from pydicom.charset import convert_encodings, decode_bytes
+from pydicom.valuerep import PersonName
+
+from node.dicom.part10 import Command
+from node.dicom.structure import Element, Truncated, peek, scan
+from node.dicom.uid import is_uid
+from node.errors import DatasetMismatch, DicomInputError
+from node.records.studies import InstanceHeader
+
+IMPLICIT = frozenset({"1.2.840.10008.1.2", "1.2.840.10008.1.20"})
+BIG_ENDIAN = frozenset({"1.2.840.10008.1.2.2"})
+DEFLATED = frozenset({"1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.4.95"})
+MANY_FRAMES_A_FRAGMENT = ("1.2.840.10008.1.2.4.10", "1.2.840.10008.1.2.4.92", "1.2.840.10008.1.2.4.93")
+"""Video (…4.100 to …4.108) and JPEG 2000 multi-component: a fragment may hold several frames (PS3.5 annex A.4)."""
+
+MAX_INFLATED = 1 << 29
+"""A deflated data set of more than 512 MiB is refused: a megabyte can pretend to be a gigabyte."""
+MAX_TEXT_BYTES = 16384
+"""A header text longer than this is left out of the index; the file keeps it."""
+
+RULE_TAGS: Mapping[int, str] = {
+    0x00080008: "ImageType", 0x00080070: "Manufacturer", 0x00080080: "InstitutionName", 0x00081010: "StationName",
+    0x00081040: "InstitutionalDepartmentName", 0x00081090: "ManufacturerModelName", 0x00101010: "PatientAge",
+    0x00180010: "ContrastBolusAgent", 0x00180015: "BodyPartExamined", 0x00180020: "ScanningSequence",
+    0x00180021: "SequenceVariant", 0x00180023: "MRAcquisitionType", 0x00180024: "SequenceName",
+    0x00180050: "SliceThickness", 0x00180060: "KVP", 0x00180080: "RepetitionTime", 0x00180081: "EchoTime",
+    0x00180082: "InversionTime", 0x00180087: "MagneticFieldStrength", 0x00180088: "SpacingBetweenSlices",
+    0x00181020: "SoftwareVersions", 0x00181030: "ProtocolName", 0x00181210: "ConvolutionKernel",
+    0x00185100: "PatientPosition", 0x00185101: "ViewPosition", 0x00200037: "ImageOrientationPatient",
+    0x00200060: "Laterality", 0x00200062: "ImageLaterality", 0x00280004: "PhotometricInterpretation",
+    0x00280030: "PixelSpacing", 0x00280301: "BurnedInAnnotation",
+}  # fmt: skip
+"""Attributes that rules may ask for (PS3.6 table 6-1), taken from the first instance of a series: tag, keyword."""
+
+
+class BadIdentifiers(DicomInputError):
+    """Study, Series or SOP Instance UID is missing or is not a UID."""
+
+    dicom_status = 0xC002
+
+
+def read(command: Command, dataset: memoryview) -> InstanceHeader:
+    """Check an object and return its header, without the fields that storing it gives.
+
+    Raises
+    ------
+    Truncated
+        The data set does not parse to its end, or its Pixel Data are shorter than its own attributes say.
+    DatasetMismatch
+        SOP class or instance are not those of the command.
+    BadIdentifiers
+        A UID is missing or hostile.
+    """
+    syntax = command.transfer_syntax
+    data = _inflate(dataset) if syntax in DEFLATED else dataset
+    elements = scan(data, implicit=syntax in IMPLICIT, little=syntax not in BIG_ENDIAN)
+    values = _Values(data, elements, little=syntax not in BIG_ENDIAN)
+    _check_identity(command, values)
+    _check_pixels(values, elements, syntax)
+    return InstanceHeader(
+        uid=command.sop_instance,
+        sop_class=command.sop_class,
+        transfer_syntax=syntax,
+        study_uid=_required_uid(values, 0x0020000D, "Study"),
+        series_uid=_required_uid(values, 0x0020000E, "Series"),
+        calling_ae_title=command.calling_ae_title[:16],
+        called_ae_title=command.called_ae_title[:16],
+        number=values.integer(0x00200013),
+        patient_id=values.text(0x00100020, 250),
+        issuer=values.text(0x00100021, 250),
+        patient_name=values.name(0x00100010),
+        birth_date=values.digits(0x00100030, 8),
+        sex=values.text(0x00100040, 1),
+        accession_number=values.text(0x00080050, 64),
+        study_description=values.text(0x00081030, 1000),
+        study_date=values.digits(0x00080020, 8),
+        study_time=values.text(0x00080030, 16),
+        modality=values.text(0x00080060, 16),
+        body_part=values.text(0x00180015, 16),
+        series_description=values.text(0x0008103E, 1000),
+        series_number=values.integer(0x00200011),
+        tags={keyword: text for tag, keyword in RULE_TAGS.items() if (text := values.text(tag, 250))},
+    )
+
+
+def identity(beginning: memoryview, transfer_syntax: str) -> tuple[str, str]:
+    """Return SOP Class and SOP Instance UID from the beginning of a data set; empty where they are not there."""
+    if transfer_syntax in DEFLATED:
+        beginning = memoryview(zlib.decompressobj(-zlib.MAX_WBITS).decompress(beginning, len(beginning)))
+    little = transfer_syntax not in BIG_ENDIAN
+    elements = peek(beginning, 0x00080018, implicit=transfer_syntax in IMPLICIT, little=little)
+    values = _Values(beginning, elements, little=little)
+    return values.uid(0x00080016), values.uid(0x00080018)
+
+
+def _inflate(dataset: memoryview) -> memoryview:
+    """Inflate (PS3.5 annex A.5: RFC 1951 without a zlib header, one byte of padding allowed)."""
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    try:
+        data = inflater.decompress(dataset, MAX_INFLATED)
+    except zlib.error as exc:
+        raise Truncated("the deflated data set cannot be inflated") from exc
+    if inflater.unconsumed_tail:
+        raise DicomInputError("the deflated data set is too large")
+    if not inflater.eof:
+        raise Truncated("the deflated data set is cut off")
+    return memoryview(data)
+
+
+def _check_identity(command: Command, values: _Values) -> None:
+    if not is_uid(command.sop_class) or not is_uid(command.sop_instance):
+        raise BadIdentifiers("SOP class or SOP instance is not a UID")
+    if values.uid(0x00080016) != command.sop_class:
+        raise DatasetMismatch("SOP Class UID differs from the command's")
+    if values.uid(0x00080018) != command.sop_instance:
+        raise DatasetMismatch("SOP Instance UID differs from the command's")
+
+
+def _required_uid(values: _Values, tag: int, level: str) -> str:
+    uid = values.uid(tag)
+    if not uid:
+        raise BadIdentifiers(f"{level} Instance UID is missing")
+    if not is_uid(uid):
+        raise BadIdentifiers(f"{level} Instance UID is not a UID")
+    return uid
+
+
+def _check_pixels(values: _Values, elements: Mapping[int, Element], syntax: str) -> None:
+    """Compare the length of Pixel Data, Float and Double Float Pixel Data with what the Image Pixel module says."""
+    pixels = next((elements[tag] for tag in (0x7FE00010, 0x7FE00008, 0x7FE00009) if tag in elements), None)
+    if pixels is None:
+        return
+    frames = max(values.integer(0x00280008) or 1, 1)
+    if pixels.items is not None:
+        fragments = pixels.items - 1  # the first item is the Basic Offset Table (PS3.5 annex A.4)
+        if fragments < frames and not syntax.startswith(MANY_FRAMES_A_FRAGMENT):
+            raise Truncated("Pixel Data has fewer fragments than frames")
+        return
+    if pixels.end - pixels.start < _native_bytes(values, frames):
+        raise Truncated("Pixel Data is shorter than rows, columns and frames ask for")
+
+
+def _native_bytes(values: _Values, frames: int) -> int:
+    """Return the least length of native Pixel Data (PS3.5 section 8.1.1); 0 where an attribute is missing."""
+    rows, columns, allocated = (values.short(tag) for tag in (0x00280010, 0x00280011, 0x00280100))
+    samples = values.short(0x00280002) or 1
+    bits = rows * columns * samples * allocated * frames
+    if values.text(0x00280004, 16) == "YBR_FULL_422":
+        bits = bits * 2 // 3  # two chrominance samples for two pixels (PS3.3 C.7.6.3.1.2)
+    return (bits + 7) // 8
+
+
+class _Values:
+    """Decodes top-level elements; never raises on what they hold."""
+
+    def __init__(self, data: memoryview, elements: Mapping[int, Element], *, little: bool) -> None:
+        self._data = data
+        self._elements = elements
+        self._order: Literal["little", "big"] = "little" if little else "big"
+        names = self._raw(0x00080005).decode("ascii", "replace").replace("\0", "").split("\\")
+        self._encodings = convert_encodings([name.strip() for name in names])
+
+    def _raw(self, tag: int) -> bytes:
+        element = self._elements.get(tag)
+        if element is None or element.items is not None or element.end - element.start > MAX_TEXT_BYTES:
+            return b""
+        return bytes(self._data[element.start : element.end])
+
+    def uid(self, tag: int) -> str:
+        return self._raw(tag).decode("latin-1").strip("\0 ")
+
+    def text(self, tag: int, width: int) -> str:
+        return _clean(decode_bytes(self._raw(tag), self._encodings, {0x5C}), width)
+
+    def name(self, tag: int) -> str:
+        return _clean(str(PersonName(self._raw(tag).rstrip(b"\0 "), self._encodings)), 1000)
+
+    def digits(self, tag: int, width: int) -> str:
+        text = self.text(tag, 64).replace(".", "")  # ACR-NEMA wrote 1998.12.31
+        return text if len(text) == width and text.isascii() and text.isdigit() else ""
+
+    def integer(self, tag: int) -> int | None:
+        """Decode IS; out of a 32-bit range, or no number, is None."""
+        text = self.text(tag, 16).split("\\")[0].strip()
+        try:
+            number = int(text)
+        except ValueError:
+            return None
+        return number if -(1 << 31) <= number < 1 << 31 else None
+
+    def short(self, tag: int) -> int:
+        """Decode US; 0 where it is missing."""
+        return int.from_bytes(self._raw(tag)[:2], self._order)
+
+
+def _clean(text: str, width: int) -> str:
+    """Drop control characters, which databases and terminals choke on, and what the column cannot hold."""
+    return "".join(char for char in text if char.isprintable() or char == " ").strip()[:width].strip()

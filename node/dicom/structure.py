@@ -1,0 +1,140 @@
+"""The skeleton of an encoded data set: where each top-level element lies, and whether all of it is there.
+
+:func:`scan` walks headers and lengths only (PS3.5 sections 7.1 to 7.5 and annex A.4). It reads no value, so it costs
+the same for a large image as for a small one, and the walk has to end exactly at the end of the data.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from node.errors import DicomInputError
+
+UNDEFINED = 0xFFFFFFFF
+ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
+MAX_DEPTH = 64
+"""Sequences nested deeper than any template asks for are an attack on the stack."""
+
+_LONG = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"})
+"""Value representations with a 32-bit length (PS3.5 table 7.1-1)."""
+
+
+class Truncated(DicomInputError):
+    """The data set ends before it should, or does not parse to its end."""
+
+    dicom_status = 0xC000
+
+
+@dataclass(frozen=True, slots=True)
+class Element:
+    """One top-level element: ``data[start:end]`` is its value; ``items`` counts those of an undefined length."""
+
+    tag: int
+    vr: str
+    start: int
+    end: int
+    items: int | None = None
+
+
+def scan(data: memoryview, *, implicit: bool, little: bool = True) -> Mapping[int, Element]:
+    """Return the top-level elements by tag.
+
+    Parameters
+    ----------
+    data
+        The data set as encoded (inflated, where the transfer syntax deflates it).
+    implicit, little
+        The encoding that the transfer syntax names. As pydicom does, a first element whose VR field says otherwise is
+        believed over it, for senders that mislabel.
+
+    Raises
+    ------
+    Truncated
+        If the elements do not end where the data ends.
+    """
+    return _Scanner(data, little).top(implicit)
+
+
+def peek(data: memoryview, last: int, *, implicit: bool, little: bool = True) -> Mapping[int, Element]:
+    """Return the top-level elements up to the tag ``last`` of a data set of which only the beginning is at hand."""
+    return _Scanner(data, little).top(implicit, last)
+
+
+class _Scanner:
+    def __init__(self, data: memoryview, little: bool) -> None:
+        order = "<" if little else ">"
+        self.data = data
+        self.size = len(data)
+        self._tag = struct.Struct(f"{order}HH").unpack_from
+        self._u16 = struct.Struct(f"{order}H").unpack_from
+        self._u32 = struct.Struct(f"{order}L").unpack_from
+
+    def top(self, implicit: bool, last: int | None = None) -> Mapping[int, Element]:
+        implicit = not self._letters(0) if self.size >= 6 else implicit
+        found: dict[int, Element] = {}
+        position = 0
+        try:
+            while position < self.size and (last is None or max(found, default=0) < last):
+                element, position = self._element(position, implicit, 0)
+                found[element.tag] = element
+        except Truncated:
+            if last is None:
+                raise
+        return found
+
+    def _letters(self, position: int) -> bool:
+        first, second = self.data[position + 4], self.data[position + 5]
+        return 0x41 <= first <= 0x5A and 0x41 <= second <= 0x5A
+
+    def _header(self, position: int, implicit: bool) -> tuple[int, bytes, int, int]:
+        """Return tag, VR, length, and where the value begins."""
+        if position + 8 > self.size:
+            raise Truncated("the data set ends within an element's header")
+        group, number = self._tag(self.data, position)
+        tag = group << 16 | number
+        # Some writers switch to implicit VR in nested items; UN of undefined length does by PS3.5 section 6.2.2.
+        if implicit or tag >> 16 == 0xFFFE or not self._letters(position):
+            return tag, b"", self._u32(self.data, position + 4)[0], position + 8
+        vr = bytes(self.data[position + 4 : position + 6])
+        if vr not in _LONG:
+            return tag, vr, self._u16(self.data, position + 6)[0], position + 8
+        if position + 12 > self.size:
+            raise Truncated("the data set ends within an element's header")
+        return tag, vr, self._u32(self.data, position + 8)[0], position + 12
+
+    def _element(self, position: int, implicit: bool, depth: int) -> tuple[Element, int]:
+        tag, vr, length, start = self._header(position, implicit)
+        name = vr.decode("ascii")
+        if length == UNDEFINED:
+            items, after = self._items(start, implicit, depth + 1)
+            return Element(tag, name, start, after, items), after
+        if start + length > self.size:
+            raise Truncated(f"the value of ({tag >> 16:04X},{tag & 0xFFFF:04X}) is cut off")
+        return Element(tag, name, start, start + length), start + length
+
+    def _items(self, position: int, implicit: bool, depth: int) -> tuple[int, int]:
+        """Walk items or fragments of a value of undefined length; return their number and the position after."""
+        if depth > MAX_DEPTH:
+            raise Truncated("sequences are nested too deep")
+        count = 0
+        while True:
+            tag, _, length, position = self._header(position, implicit)
+            if tag == SEQUENCE_END:
+                return count, position
+            if tag != ITEM:
+                raise Truncated("a sequence is not closed")
+            count += 1
+            if length == UNDEFINED:
+                position = self._nested(position, implicit, depth)
+            elif position + length > self.size:
+                raise Truncated("an item or a fragment is cut off")
+            else:
+                position += length
+
+    def _nested(self, position: int, implicit: bool, depth: int) -> int:
+        while True:
+            if self._header(position, implicit)[0] == ITEM_END:
+                return position + 8
+            _, position = self._element(position, implicit, depth)

@@ -1,0 +1,314 @@
+"""The questions that the pages ask. Nothing here writes; what comes back is loaded and outlives its session."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, case, exists, func, or_, select
+from sqlalchemy.orm import InstrumentedAttribute, Session, joinedload, selectinload
+
+from node.records import timeline
+from node.records.schema import (
+    Delivery,
+    Event,
+    Instance,
+    Job,
+    Message,
+    ModelRegistration,
+    Note,
+    Observation,
+    Patient,
+    Result,
+    Series,
+    Study,
+    now,
+)
+from node.records.states import DeliveryState, JobState, MessageState, StudyState
+
+UNDELIVERED = (DeliveryState.QUEUED, DeliveryState.SENDING, DeliveryState.RETRYING)
+"""States of a delivery that is still on its way."""
+MAX_ROWS = 300
+"""Longest worklist; a reader filters instead of scrolling further."""
+MAX_NOTES = 20
+MAX_OBSERVATIONS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class WorklistQuery:
+    """What the filter box asks for. ``state`` "attention" means those that need a person; ``days`` 0 means all."""
+
+    text: str = ""
+    state: str = ""
+    days: int = 0
+    limit: int = MAX_ROWS
+
+
+@dataclass(frozen=True, slots=True)
+class WorklistRow:
+    """One study of the worklist, with how many deliveries are in which state (results in force only)."""
+
+    study: Study
+    deliveries: Mapping[DeliveryState, int]
+
+    @property
+    def jobs(self) -> list[Job]:
+        """The jobs in force: those that no newer inputs replaced."""
+        return [job for job in self.study.jobs if job.state is not JobState.SUPERSEDED]
+
+    @property
+    def attention(self) -> str:
+        """Why a person should look after this study, "" if none needs to."""
+        if self.study.state is StudyState.FAILED:
+            return "analysis failed"
+        return "delivery failed" if self.deliveries.get(DeliveryState.FAILED) else ""
+
+    @property
+    def modalities(self) -> list[str]:
+        """Modalities of the study's series, each once."""
+        return sorted({series.modality for series in self.study.series if series.modality})
+
+
+def worklist(session: Session, query: WorklistQuery) -> list[WorklistRow]:
+    """Return the studies in reading order: priority, then those that need attention, then the newest arrival."""
+    rank = case((Study.priority == "STAT", 0), (Study.priority == "ASAP", 1), else_=2)
+    urgent = case((_needs_attention(), 0), else_=1)
+    statement = (
+        select(Study)
+        .join(Study.patient)
+        .where(*_conditions(query))
+        .order_by(rank, urgent, Study.first_instance_at.desc(), Study.id.desc())
+        .limit(min(query.limit, MAX_ROWS))
+        .options(
+            joinedload(Study.patient),
+            joinedload(Study.order),
+            selectinload(Study.series),
+            selectinload(Study.jobs),
+        )
+    )
+    studies = session.scalars(statement).all()
+    counts = _delivery_counts(session, [study.id for study in studies])
+    return [WorklistRow(study, counts.get(study.id, {})) for study in studies]
+
+
+def _needs_attention() -> ColumnElement[bool]:
+    undeliverable = exists().where(
+        Job.study_fk == Study.id,
+        Job.state != JobState.SUPERSEDED,
+        Result.job_fk == Job.id,
+        Delivery.result_fk == Result.id,
+        Delivery.state == DeliveryState.FAILED,
+    )
+    return or_(Study.state == StudyState.FAILED, undeliverable)
+
+
+def _conditions(query: WorklistQuery) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    if query.days > 0:
+        conditions.append(Study.first_instance_at >= now() - dt.timedelta(days=min(query.days, 36500)))
+    if query.state == "attention":
+        conditions.append(_needs_attention())
+    elif query.state in set(StudyState):
+        conditions.append(Study.state == StudyState(query.state))
+    columns = (Patient.name, Patient.patient_id, Study.accession_number, Study.description)
+    words = query.text.replace(",", " ").replace("\0", " ").split()[:8]
+    return conditions + [or_(*(column.icontains(word, autoescape=True) for column in columns)) for word in words]
+
+
+def _delivery_counts(session: Session, study_ids: Sequence[int]) -> dict[int, dict[DeliveryState, int]]:
+    statement = (
+        select(Job.study_fk, Delivery.state, func.count())
+        .join(Result, Result.job_fk == Job.id)
+        .join(Delivery, Delivery.result_fk == Result.id)
+        .where(Job.study_fk.in_(study_ids), Job.state != JobState.SUPERSEDED)
+        .group_by(Job.study_fk, Delivery.state)
+    )
+    counts: dict[int, dict[DeliveryState, int]] = {}
+    for study_id, state, count in session.execute(statement):
+        counts.setdefault(study_id, {})[state] = count
+    return counts
+
+
+@dataclass(frozen=True, slots=True)
+class StudyView:
+    """Everything of one study that its page shows."""
+
+    study: Study
+    images: Mapping[int, int]  # series id → instances
+    notes: Sequence[Note]
+    observations: Sequence[Observation]
+    events: Sequence[Event]
+
+    @property
+    def jobs(self) -> list[Job]:
+        """The jobs, those in force first, then those that newer inputs replaced."""
+        return sorted(self.study.jobs, key=lambda job: job.state is JobState.SUPERSEDED)
+
+
+def study(session: Session, study_id: int) -> StudyView | None:
+    """Return one study with all that belongs to it, or None."""
+    statement = (
+        select(Study)
+        .where(Study.id == study_id)
+        .options(
+            joinedload(Study.patient),
+            joinedload(Study.order),
+            selectinload(Study.series),
+            selectinload(Study.jobs).joinedload(Job.series),
+            selectinload(Study.jobs).selectinload(Job.results).selectinload(Result.deliveries),
+        )
+    )
+    row = session.scalars(statement).one_or_none()
+    if row is None:
+        return None
+    images = session.execute(
+        select(Instance.series_fk, func.count())
+        .join(Series)
+        .where(Series.study_fk == study_id)
+        .group_by(Instance.series_fk)
+    )
+    return StudyView(
+        study=row,
+        images=dict(images.all()),
+        notes=_notes(session, row),
+        observations=_observations(session, row.patient_fk),
+        events=timeline.of_study(session, study_id),
+    )
+
+
+def _notes(session: Session, row: Study) -> Sequence[Note]:
+    """The patient's notes: those of this examination first, then the newest."""
+    own = case((and_(Note.accession_number == row.accession_number, Note.accession_number != ""), 0), else_=1)
+    statement = (
+        select(Note)
+        .where(Note.patient_fk == row.patient_fk)
+        .order_by(own, func.coalesce(Note.written_at, Note.received_at).desc())
+        .limit(MAX_NOTES)
+        .options(selectinload(Note.facts))
+    )
+    return session.scalars(statement).all()
+
+
+def _observations(session: Session, patient_fk: int) -> Sequence[Observation]:
+    statement = (
+        select(Observation)
+        .where(Observation.patient_fk == patient_fk)
+        .order_by(Observation.observed_at.desc(), Observation.id.desc())
+        .limit(MAX_OBSERVATIONS)
+    )
+    return session.scalars(statement).all()
+
+
+@dataclass(frozen=True, slots=True)
+class SourceInstance:
+    """A source image: where it lies below the spool, and its Instance Number."""
+
+    path: str
+    number: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Segmented:
+    """What the drawing of key slices needs: the SEG's file and the source instances with theirs."""
+
+    digest: str
+    seg_path: str
+    instances: Mapping[str, SourceInstance]  # by SOP Instance UID
+
+
+def segmented(session: Session, study_id: int, job_id: str) -> Segmented | None:
+    """Return the newest segmentation of a job of this study and its source series, or None."""
+    statement = (
+        select(Result, Job.series_fk)
+        .join(Job)
+        .where(Job.id == job_id, Job.study_fk == study_id, Result.kind == "seg")
+        .order_by(Result.id.desc())
+        .limit(1)
+    )
+    row = session.execute(statement).one_or_none()
+    if row is None:
+        return None
+    result, series_fk = row
+    columns = select(Instance.uid, Instance.path, Instance.number).where(Instance.series_fk == series_fk)
+    instances = {uid: SourceInstance(path, number) for uid, path, number in session.execute(columns)}
+    return Segmented(result.sha256, result.path, instances)
+
+
+def result_of(session: Session, study_id: int, result_id: int) -> Result | None:
+    """Return a result if it belongs to this study."""
+    return session.scalars(
+        select(Result).join(Job).where(Result.id == result_id, Job.study_fk == study_id)
+    ).one_or_none()
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """One destination: deliveries by state, the oldest that is still on its way, the newest that arrived."""
+
+    destination: str
+    counts: Mapping[DeliveryState, int] = field(default_factory=dict)
+    oldest: dt.datetime | None = None
+    newest_delivered: dt.datetime | None = None
+
+    @property
+    def waiting(self) -> int:
+        """Deliveries still on their way."""
+        return sum(self.counts.get(state, 0) for state in UNDELIVERED)
+
+
+@dataclass(frozen=True, slots=True)
+class OperationsView:
+    """What the operations page shows."""
+
+    counts: Mapping[str, Mapping[StrEnum, int]]  # "studies" | "jobs" | "deliveries" | "messages"
+    backlogs: Sequence[Backlog]
+    models: Sequence[ModelRegistration]
+    failed_messages: Sequence[Message]
+    events: Sequence[Event]
+
+
+def operations(session: Session, destinations: Sequence[str], limit: int = 60) -> OperationsView:
+    """Return how the node is doing; ``destinations`` are the configured ones, which show even with nothing to do."""
+    states: dict[str, InstrumentedAttribute[Any]] = {
+        "studies": Study.state,
+        "jobs": Job.state,
+        "deliveries": Delivery.state,
+        "messages": Message.state,
+    }
+    failed = select(Message).where(Message.state == MessageState.FAILED).order_by(Message.id.desc()).limit(limit)
+    return OperationsView(
+        counts={name: count_by(session, column) for name, column in states.items()},
+        backlogs=backlogs(session, destinations),
+        models=session.scalars(select(ModelRegistration).order_by(ModelRegistration.name)).all(),
+        failed_messages=session.scalars(failed).all(),
+        events=timeline.of_node(session, limit),
+    )
+
+
+def count_by(session: Session, column: InstrumentedAttribute[Any]) -> dict[Any, int]:
+    """Return how many rows have which value in a column."""
+    return dict(session.execute(select(column, func.count()).group_by(column)).all())
+
+
+def backlogs(session: Session, destinations: Sequence[str] = ()) -> list[Backlog]:
+    """Return each destination's backlog, by name."""
+    counts: dict[str, dict[DeliveryState, int]] = {name: {} for name in destinations}
+    oldest: dict[str, dt.datetime] = {}
+    delivered: dict[str, dt.datetime] = {}
+    statement = select(
+        Delivery.destination,
+        Delivery.state,
+        func.count(),
+        func.min(Delivery.created_at),
+        func.max(Delivery.delivered_at),
+    ).group_by(Delivery.destination, Delivery.state)
+    for name, state, count, first, last in session.execute(statement):
+        counts.setdefault(name, {})[state] = count
+        if state in UNDELIVERED:
+            oldest[name] = min(first, oldest.get(name, first))
+        elif state is DeliveryState.DELIVERED and last is not None:
+            delivered[name] = last
+    return [Backlog(name, counts[name], oldest.get(name), delivered.get(name)) for name in sorted(counts)]

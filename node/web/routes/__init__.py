@@ -1,0 +1,1 @@
+"""One router a subject; :data:`node.web.app.ROUTERS` lists them."""

@@ -1,0 +1,111 @@
+"""The study page, its parts, and the one thing that can be done on it: sending a given-up result again."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Form, HTTPException, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from sqlalchemy import select
+from sqlalchemy.exc import NoResultFound
+
+from node.errors import StateError
+from node.records import results, timeline, views
+from node.records.schema import Delivery, Job, Result
+from node.web.gate import session_of
+from node.web.pages import Part
+from node.web.site import Site, TheSite
+from node.web.slices import KeySlices
+from node.web.source import SliceUnavailable, inside
+from node.web.text import hl7_segments
+
+router = APIRouter()
+PARTS = ("status", "findings", "notes", "labs", "results", "timeline")
+MAX_MESSAGE_BYTES = 1 << 20
+
+
+@router.get("/studies/{study_id}")
+def page(request: Request, site: TheSite, study_id: int) -> HTMLResponse:
+    """One study."""
+    with site.records.read() as session:
+        cursor = timeline.last_id(session)
+        view = _view(session, study_id)
+        keys = _key_slices(session, site, view)
+    parts = {
+        name: site.pages.embedded(request, _part(name, study_id), view=view, study=view.study, keys=keys)
+        for name in PARTS
+    }
+    return site.pages.page(request, "study.html", view=view, study=view.study, parts=parts, cursor=cursor)
+
+
+@router.get("/studies/{study_id}/parts/{name}")
+def part(request: Request, site: TheSite, study_id: int, name: str) -> Response:
+    """One part of the page alone."""
+    if name not in PARTS:
+        raise HTTPException(404, "There is no such part.")
+    with site.records.read() as session:
+        view = _view(session, study_id)
+        keys = _key_slices(session, site, view) if name == "findings" else {}
+    return site.pages.part(request, _part(name, study_id), view=view, study=view.study, keys=keys)
+
+
+@router.get("/studies/{study_id}/results/{result_id}/message")
+def message(request: Request, site: TheSite, study_id: int, result_id: int) -> HTMLResponse:
+    """An HL7 message that was built, one segment a line."""
+    with site.records.read() as session:
+        result = views.result_of(session, study_id, result_id)
+    if result is None or result.kind != "oru":
+        raise HTTPException(404, "There is no such message.")
+    try:
+        with inside(site.settings.node.root, result.path).open("rb") as file:
+            segments = hl7_segments(file.read(MAX_MESSAGE_BYTES))
+    except (SliceUnavailable, OSError) as exc:
+        raise HTTPException(404, "The file of this message is not where the records say.") from exc
+    return site.pages.page(request, "message.html", study_id=study_id, result=result, segments=segments)
+
+
+@router.post("/studies/{study_id}/deliveries/{delivery_id}/again")
+def send_again(
+    request: Request, site: TheSite, study_id: int, delivery_id: int, csrf: Annotated[str, Form(max_length=200)] = ""
+) -> Response:
+    """Queue a given-up delivery again."""
+    if not site.sessions.csrf_valid(session_of(request), csrf):
+        raise HTTPException(403, "The form is out of date: reload the page and try again.")
+    try:
+        with site.records.write() as session:
+            owned = (
+                select(Delivery.id).join(Result).join(Job).where(Delivery.id == delivery_id, Job.study_fk == study_id)
+            )
+            results.again(session, session.scalars(owned).one())
+    except NoResultFound as exc:
+        raise HTTPException(404, "There is no such delivery.") from exc
+    except StateError as exc:
+        raise HTTPException(409, "Only a delivery that was given up can be sent again.") from exc
+    if request.headers.get("hx-request"):
+        return part(request, site, study_id, "results")
+    return RedirectResponse(f"/studies/{study_id}#results", status_code=303)
+
+
+def _view(session: Any, study_id: int) -> views.StudyView:
+    view = views.study(session, study_id) if 0 < study_id < 1 << 53 else None
+    if view is None:
+        raise HTTPException(404, "There is no such study.")
+    return view
+
+
+def _part(name: str, study_id: int) -> Part:
+    return Part(name, f"_study_{name}.html", f"/studies/{study_id}/parts/{name}")
+
+
+def _key_slices(session: Any, site: Site, view: views.StudyView) -> dict[str, KeySlices | str]:
+    """Each job's key slices, or the reason why they cannot be shown."""
+    keys: dict[str, KeySlices | str] = {}
+    for job in view.jobs:
+        segmented = views.segmented(session, view.study.id, job.id)
+        if segmented is None:
+            continue
+        try:
+            keys[job.id] = site.slices.key_slices(segmented)
+        except SliceUnavailable as exc:
+            keys[job.id] = str(exc)
+    return keys
