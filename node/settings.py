@@ -159,8 +159,6 @@ class Destination(Section):
     ae_title: str = ""
     calling_ae_title: str = ""
     path: Path | None = None
-    application: str = ""
-    facility: str = ""
     send: tuple[Literal["seg", "sr", "oru"], ...] = ()
 
     @model_validator(mode="after")

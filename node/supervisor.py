@@ -68,7 +68,7 @@ class Child:
             stdin=subprocess.DEVNULL,
             stdout=sys.stderr,
             start_new_session=True,  # a Ctrl-C on the terminal reaches the supervisor only
-            preexec_fn=_die_with_parent(),
+            preexec_fn=die_with_parent(signal.SIGKILL),
         )
         self.started = time.monotonic()
 
@@ -105,11 +105,12 @@ class Child:
         return True
 
 
-def _die_with_parent() -> Callable[[], None] | None:
+def die_with_parent(number: int) -> Callable[[], None] | None:
+    """Return what a child is to run first, so that it gets this signal when its parent ends (Linux; elsewhere None)."""
     if not sys.platform.startswith("linux"):
         return None
     libc = ctypes.CDLL(None)
-    return lambda: libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    return lambda: libc.prctl(_PR_SET_PDEATHSIG, number)
 
 
 def roles(settings: Settings, config: Path | None) -> list[Role]:

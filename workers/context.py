@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from models import catalog
 from models.contracts import Model
+from models.runtime import set_threads
 from node import logs
 from node.broker import Broker, broker_url
 from node.records import jobs
@@ -38,6 +39,8 @@ class Context:
         self.records = Records(settings.database_url)
         self.broker = Broker(broker_url(settings))
         self.log = logs.get("worker").bind(worker=name)
+        if settings.workers.threads:
+            set_threads(settings.workers.threads)
         self._models: dict[str, Model] = {}
         self._headers: dict[str, tuple[Dataset, ...]] = {}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -36,6 +37,7 @@ def demo(folder: FolderOption = Path("demo"), timeout: TimeoutOption = 180.0) ->
     On a terminal it stays up until Ctrl-C. Otherwise it ends with status 0 when all was delivered, 1 with a reason if
     not.
     """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with contextlib.suppress(KeyboardInterrupt), Hospital(folder) as hospital:
         outcome = _run(hospital, timeout)
         _show(hospital, outcome)

@@ -29,6 +29,7 @@ from node.simulator.modality import send_study
 from node.simulator.pacs import PacsSimulator
 from node.simulator.ris import Person, RisSimulator, note, order, send
 from node.simulator.studies import GeneratedStudy, generate
+from node.supervisor import die_with_parent
 
 HOST = "127.0.0.1"
 CONFIG = """\
@@ -131,6 +132,7 @@ class Hospital:
                 stderr=log,
                 env=environment,
                 start_new_session=True,
+                preexec_fn=die_with_parent(signal.SIGTERM),
             )
         while not self._ready():
             if self._process.poll() is not None:
