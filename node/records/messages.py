@@ -72,9 +72,9 @@ def failed(message: Message, ack: bytes | None, reason: str) -> None:
     message.ack = ack
 
 
-def unprocessed(session: Session, limit: int = 1000) -> Sequence[int]:
+def unprocessed(session: Session) -> Sequence[int]:
     """Return the ids of messages that were kept and never finished (a crash, a busy database), oldest first."""
-    query = select(Message.id).where(Message.state == MessageState.RECEIVED).order_by(Message.id).limit(limit)
+    query = select(Message.id).where(Message.state == MessageState.RECEIVED).order_by(Message.id)
     return session.scalars(query).all()
 
 

@@ -80,11 +80,7 @@ def upsert(
     patient = find_or_create(session, patient_id, issuer)
     given = {"name": name, "birth_date": birth_date[:8], "sex": sex[:1]}
     different = [key for key, value in given.items() if value and _differs(key, getattr(patient, key), value)]
-    changes = {
-        key: value
-        for key, value in given.items()
-        if value and getattr(patient, key) != value and (origin == "hl7" or not getattr(patient, key))
-    }
+    changes = {key: value for key, value in given.items() if value and _takes(getattr(patient, key), value, origin)}
     for key, value in changes.items():
         setattr(patient, key, value)
     if changes:
@@ -111,12 +107,20 @@ def _same_id(session: Session, patient_id: str) -> Sequence[Patient]:
     return session.scalars(select(Patient).where(Patient.patient_id == patient_id[:WIDTH])).all() if patient_id else []
 
 
+def _takes(before: str, value: str, origin: Origin) -> bool:
+    """Whether ``value`` replaces what is there; a name does not lose its ideographic group to the same name without."""
+    if origin == "dicom":
+        return not before
+    return before != value and before.split("=")[0] != value
+
+
 def _differs(key: str, before: str, after: str) -> bool:
     if not before:
         return False
     if key != "name":
         return before != after
-    return _name_key(before) != _name_key(after)
+    keys = _name_key(before), _name_key(after)
+    return keys[0] != keys[1] and all(any(key) for key in keys)
 
 
 def _name_key(name: str) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,6 +18,10 @@ KEPT_OBR = (2, 3, 4, 5, 6, 7, 10, 13, 15, 16, 17, 18, 19, 20, 21, 24, 27, 28, 31
 """Fields of OBR that a result copies from its order."""
 KEPT_ORC = (2, 3, 4, 8, 10, 12, 17, 21)
 """The same of ORC."""
+ACCESSION_MAX = 64
+"""Longest accession number that is taken; DICOM has 16 (SH), some RIS more."""
+ORDERS_MAX = 200
+"""Most orders of one message that are taken: they are one transaction, and others wait for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +45,7 @@ class OrderGroup:
             (self.ipc.get(1) if self.ipc else "")
             or (self.obr.get(18) if self.obr else "")
             or self.number(3).partition("^")[0]
-        )[:64]
+        )
 
     @property
     def study_uid(self) -> str:
@@ -83,17 +88,22 @@ def order(incoming: Incoming) -> str:
     found = groups(incoming.message)
     if not found:
         raise Hl7InputError("segment ORC is missing", error_code="100", location="ORC^1")
+    if len(found) > ORDERS_MAX:
+        raise Hl7InputError(f"the message has more than {ORDERS_MAX} orders", error_code="104", location="ORC^1")
     patient = patient_of(incoming)
     taken = [row for group in found if (row := _take(incoming, patient, group)) is not None]
     if not taken:
         return "it holds no imaging order (no OBR); nothing to do"
-    words = ", ".join(sorted({row.status for row in taken}))
+    words = ", ".join(sorted({row.status for row in taken if re.fullmatch("[A-Z]{2}", row.status)}))
     return f"{len(taken)} order{'s' if len(taken) != 1 else ''} ({words})"
 
 
 def _take(incoming: Incoming, patient: Patient, group: OrderGroup) -> Order | None:
     session = incoming.session
-    placer, filler, accession = group.number(2)[:250], group.number(3)[:250], group.accession_number
+    placer, filler = fields.fits(group.number(2), "ORC^1^2"), fields.fits(group.number(3), "ORC^1^3")
+    accession = group.accession_number
+    if len(accession) > ACCESSION_MAX:
+        raise Hl7InputError("the accession number is too long", error_code="104", location="OBR^1^18")
     if not (placer or filler or accession):
         raise Hl7InputError("the order has no number (ORC-2, ORC-3, OBR-18)", error_code="101", location="ORC^1^2")
     row = orders.find(session, patient, placer=placer, filler=filler, accession=accession)

@@ -46,9 +46,7 @@ class ResultGroup:
 def results(incoming: Incoming) -> str:
     """Keep values and reports."""
     header = incoming.message.header
-    if header.sending_application == incoming.settings.application and (
-        header.sending_facility == incoming.settings.facility
-    ):
+    if header.sending_application == incoming.settings.application:
         return "it is a result of this node that came back; it is not used"
     incoming.message.require("PID")
     seen: Counter[tuple[object, ...]] = Counter()
@@ -87,24 +85,25 @@ def _observe(incoming: Incoming, patient: Patient, group: ResultGroup, seen: Cou
     """Keep a group's values; the text of a report is none of them."""
     count = 0
     for obx in group.obxs:
-        kind = obx.get(2)
-        if (
-            not obx.raw(5)
-            or kind in _UNREAD
-            or obx.get(3) == STUDY_UID
-            or (group.document and (is_text(obx) or kind == "ST"))
-        ):
+        if not _is_value(obx, in_document=group.document):
             continue
         observed = _value(incoming, group, obx)
         key = (observed.filler_number, observed.code, observed.sub_id, observed.observed_at)
         seen[key] += 1
         if seen.total() > VALUES_MAX:
-            raise Hl7InputError(f"the message has more than {VALUES_MAX} values", error_code="104", location="OBX")
+            raise Hl7InputError(f"the message has more than {VALUES_MAX} values", error_code="104", location="OBX^1")
         if seen[key] > 1:  # two values that nothing tells apart are two values
             observed = replace(observed, sub_id=f"{observed.sub_id[:50]}#{seen[key]}")
         observations.store(incoming.session, patient, observed, incoming.row)
         count += 1
     return count
+
+
+def _is_value(obx: Segment, *, in_document: bool) -> bool:
+    """Whether an OBX is an observation: not empty, not data in a capsule, not the study's UID, not a report's text."""
+    if not obx.raw(5) or obx.get(2) in _UNREAD or obx.get(3) == STUDY_UID:
+        return False
+    return not (in_document and (is_text(obx) or obx.get(2) == "ST"))
 
 
 def _value(incoming: Incoming, group: ResultGroup, obx: Segment) -> ObservedValue:

@@ -1,0 +1,93 @@
+"""ADT^A01, A04 and A08 say who a patient is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from node.records.schema import Patient
+from tests.node.hl7 import seed
+from tests.node.hl7.conftest import Desk
+
+
+def only_patient(desk: Desk) -> Patient:
+    (row,) = desk.rows(Patient)
+    return row
+
+
+@pytest.mark.parametrize("event", ["A01", "A04", "A08"])
+def test_demographics_are_taken_over(desk: Desk, hl7: Callable[..., bytes], event: str) -> None:
+    pid = "PID|1||4711^^^HOSP&1.2.3&ISO^MR~99^^^SS||Doe^Jane^Q^Jr^Dr||19700102|F"
+    assert desk.take(hl7(f"ADT^{event}", "EVN|A01", pid)).code == "AA"
+    row = only_patient(desk)
+    assert (row.patient_id, row.issuer, row.name) == ("4711", "HOSP", "Doe^Jane^Q^Dr^Jr")
+    assert (row.birth_date, row.sex) == ("19700102", "F")
+
+
+@pytest.mark.parametrize(
+    ("pid", "attribute", "value"),
+    [
+        ("PID|1||1^^^&1.2.3&ISO||A^B", "issuer", "1.2.3"),
+        ("PID|1||~^^^X~7^^^HOSP||A^B", "patient_id", "7"),
+        ("PID|1||1||A^B||197001021530+0100", "birth_date", "19700102"),
+        ("PID|1||1||A^B||1970", "birth_date", ""),
+        ("PID|1||1||A^B||19701350", "birth_date", ""),
+        ("PID|1||1||A^B|||f", "sex", "F"),
+        ("PID|1||1||A^B|||U", "sex", ""),
+        ("PID|1||1||A^B|||A", "sex", "O"),
+        ("PID|1||1||Van\\T\\Co&van&Co^B", "name", "Van&Co^B"),
+        (
+            "PID|1||1||Yamada^Tarou^^^^^L^A~山田^太郎^^^^^L^I~やまだ^たろう^^^^^L^P",
+            "name",
+            "Yamada^Tarou=山田^太郎=やまだ^たろう",
+        ),
+        ("PID|1||1||Evil=Name^^B", "name", "Evil Name^^B"),
+    ],
+)
+def test_fields_of_all_habits_are_understood(
+    desk: Desk, hl7: Callable[..., bytes], pid: str, attribute: str, value: str
+) -> None:
+    assert desk.take(hl7("ADT^A08", pid, charset="UNICODE UTF-8")).code == "AA"
+    assert getattr(only_patient(desk), attribute) == value
+
+
+def test_an_update_replaces_what_it_states_and_keeps_the_rest(desk: Desk, hl7: Callable[..., bytes]) -> None:
+    desk.take(hl7("ADT^A01", "PID|1||1^^^H||Doe^Jane||19700102|F", control_id="1"))
+    desk.take(hl7("ADT^A08", "PID|1||1^^^H||Roe^Jane", control_id="2"))
+    row = only_patient(desk)
+    assert (row.name, row.birth_date, row.sex) == ("Roe^Jane", "19700102", "F")
+
+
+def test_a_disagreement_with_dicom_is_a_warning_without_values(desk: Desk, hl7: Callable[..., bytes]) -> None:
+    with desk.session() as session:
+        seed.study(session, name="Dough^Jane")
+    desk.take(hl7("ADT^A08", "PID|1||4711^^^HOSP||Doe^Jane"))
+    (line,) = desk.lines("patient.conflict")
+    assert (line.level, line.study_fk) == ("warning", 1)
+    assert "name" in line.text
+    assert "Doe" not in line.text
+    assert "Dough" not in line.text
+    assert only_patient(desk).name == "Doe^Jane"
+
+
+def test_a_name_keeps_its_ideographic_group_when_the_same_name_comes_without(
+    desk: Desk, hl7: Callable[..., bytes]
+) -> None:
+    with desk.session() as session:
+        seed.study(session, name="Yamada^Tarou=山田^太郎")
+    desk.take(hl7("ADT^A08", "PID|1||4711||Yamada^Tarou"))
+    assert only_patient(desk).name == "Yamada^Tarou=山田^太郎"
+    assert desk.lines("patient.conflict") == []
+
+
+def test_an_identifier_too_long_to_keep_is_refused_instead_of_cut(desk: Desk, hl7: Callable[..., bytes]) -> None:
+    ack = desk.take(hl7("ADT^A01", f"PID|1||{'9' * 251}^^^H||Doe^Jane"))
+    assert (ack.code, ack.error_code, ack.location) == ("AE", "104", "PID^1^3")
+
+
+def test_another_way_to_spell_the_same_name_is_no_disagreement(desk: Desk, hl7: Callable[..., bytes]) -> None:
+    with desk.session() as session:
+        seed.study(session, name="DOE^JANE")
+    desk.take(hl7("ADT^A08", "PID|1||4711||Doe^Jane^Q"))
+    assert desk.lines("patient.conflict") == []

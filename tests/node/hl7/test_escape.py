@@ -1,0 +1,65 @@
+"""Escape sequences, both ways."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from node.hl7.escape import Delimiters, escape, unescape
+
+TEXT = st.text(alphabet=st.characters(exclude_categories=("Cc", "Cs")))
+OTHER = Delimiters("#", "!", "*", "?", "%")
+
+
+@given(TEXT)
+def test_what_is_escaped_comes_back(text: str) -> None:
+    assert unescape(escape(text)) == text
+
+
+@given(st.text(alphabet="|^~\\&\n.brXFST 0D"))
+def test_delimiters_and_lines_come_back(text: str) -> None:
+    assert unescape(escape(text)) == text
+
+
+@given(TEXT)
+def test_what_is_escaped_with_other_delimiters_comes_back(text: str) -> None:
+    assert unescape(escape(text, OTHER), OTHER) == text
+
+
+@given(st.text())
+def test_an_escaped_value_breaks_no_segment(text: str) -> None:
+    assert not re.search(r"[\x00-\x08\x0a-\x1f\x7f|^~&]", escape(text))
+
+
+@given(st.text())
+def test_any_text_can_be_unescaped(text: str) -> None:
+    assert isinstance(unescape(text), str)
+
+
+@pytest.mark.parametrize(
+    ("sent", "meant"),
+    [
+        (r"a\F\b\S\c\T\d\R\e\E\f", r"a|b^c&d~e\f"),
+        (r"one\.br\two", "one\ntwo"),
+        (r"one\.sp2\two", "one\n\ntwo"),
+        (r"in\.sk3\dented", "in   dented"),
+        (r"\H\bold\N\ plain", "bold plain"),
+        (r"\X0D0A\x", "\nx"),
+        (r"a\X0D\\X0A\b", "a\nb"),
+        (r"\XC3A9\t\XC3A9\ ", "été "),
+        (r"\X00\zero", "zero"),
+        (r"C:\data\new", r"C:\data\new"),
+        (r"\XFF\kept", r"\XFF\kept"),
+        ("lone \\", "lone \\"),
+        (r"\Zvendor\ stays", r"\Zvendor\ stays"),
+    ],
+)
+def test_a_sequence_means_what_the_standard_says(sent: str, meant: str) -> None:
+    assert unescape(sent) == meant
+
+
+def test_a_count_from_the_sender_is_bounded() -> None:
+    assert len(unescape("\\.sk99999\\")) == 200

@@ -1,0 +1,100 @@
+"""Who is who: identifiers, authorities, and never two people in one."""
+
+from __future__ import annotations
+
+import threading
+
+from sqlalchemy import select
+
+from node.records import patients, timeline
+from node.records.engine import Records
+from node.records.schema import Event, Patient, Study
+from node.records.states import StudyState
+
+
+def test_the_same_identifier_is_the_same_patient(records: Records) -> None:
+    with records.write() as session:
+        first = patients.find_or_create(session, "1", "H")
+        assert patients.find_or_create(session, "1", "H") is first
+
+
+def test_two_authorities_are_two_patients(records: Records) -> None:
+    with records.write() as session:
+        assert patients.find_or_create(session, "1", "H") is not patients.find_or_create(session, "1", "K")
+
+
+def test_a_side_without_authority_is_the_one_patient_that_it_can_be(records: Records) -> None:
+    with records.write() as session:
+        named = patients.find_or_create(session, "1", "H")
+        assert patients.find_or_create(session, "1") is named
+        bare = patients.find_or_create(session, "2")
+        assert patients.find_or_create(session, "2", "H") is bare
+        assert bare.issuer == "H"
+
+
+def test_a_side_without_authority_that_could_be_two_people_is_neither(records: Records) -> None:
+    with records.write() as session:
+        one, other = patients.find_or_create(session, "1", "H"), patients.find_or_create(session, "1", "K")
+        assert patients.find(session, "1") is None
+        bare = patients.find_or_create(session, "1")
+        assert bare not in (one, other)
+        assert patients.same_person(session, bare) == [bare.id]
+        assert patients.same_person(session, one) == [one.id]
+
+
+def test_an_empty_identifier_is_nobody_else(records: Records) -> None:
+    with records.write() as session:
+        one, other = patients.find_or_create(session, "", "1.2.3"), patients.find_or_create(session, "", "1.2.4")
+        assert one is not other
+        assert patients.find_or_create(session, "", "1.2.3") is one
+        assert patients.same_person(session, one) == [one.id]
+
+
+def test_two_rows_of_one_number_are_one_person_only_if_one_names_no_authority(records: Records) -> None:
+    with records.write() as session:
+        rows = [Patient(patient_id="1", issuer=issuer) for issuer in ("", "H")]
+        session.add_all(rows)
+        session.flush()
+        assert patients.same_person(session, rows[0]) == [rows[0].id, rows[1].id]
+        session.add(Patient(patient_id="1", issuer="K"))
+        session.flush()
+        assert patients.same_person(session, rows[0]) == [rows[0].id]
+        assert patients.same_person(session, rows[1]) == [rows[1].id]
+
+
+def test_hl7_replaces_and_dicom_only_fills(records: Records) -> None:
+    with records.write() as session:
+        patients.upsert(session, patient_id="1", name="Doe^Jane", origin="dicom")
+        row = patients.upsert(session, patient_id="1", name="Roe^Jane", birth_date="19700101", origin="hl7")
+        assert (row.name, row.birth_date) == ("Roe^Jane", "19700101")
+        row = patients.upsert(session, patient_id="1", name="Doe^Jane", sex="F", origin="dicom")
+        assert (row.name, row.sex) == ("Roe^Jane", "F")
+
+
+def test_a_disagreement_is_said_once_a_study_and_without_values(records: Records) -> None:
+    with records.write() as session:
+        patient = patients.upsert(session, patient_id="1", name="Doe^Jane", sex="F", origin="hl7")
+        study = Study(uid="1.2", patient=patient, state=StudyState.RECEIVING)
+        session.add(study)
+        session.flush()
+        for _ in range(3):
+            patients.upsert(session, patient_id="1", name="Roe^Jane", sex="M", origin="dicom", study=study)
+        (line,) = timeline.of_study(session, study.id)
+        assert (line.kind, line.level) == ("patient.conflict", "warning")
+        assert "name, sex" in line.text
+        assert "Roe" not in line.text
+        assert session.scalars(select(Event)).all() == [line]
+
+
+def test_two_writers_at_once_make_one_patient(records: Records) -> None:
+    def write() -> None:
+        with records.write() as session:
+            patients.find_or_create(session, "1", "H")
+
+    threads = [threading.Thread(target=write) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with records.read() as session:
+        assert len(session.scalars(select(Patient)).all()) == 1
