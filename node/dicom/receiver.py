@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 import warnings
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from pydicom.dataset import Dataset
@@ -28,6 +29,8 @@ from node.storage import Spool
 
 COMMENT_WIDTH = 64
 """(0000,0902) Error Comment is LO: 64 characters (PS3.7 annex C)."""
+ABORT_SECONDS = 2.0
+"""How long aborted associations may take to end."""
 UNLIMITED = 1 << 30
 ASSOCIATE_SECONDS = 30.0
 """A connection that has not asked for an association by then is closed (ARTIM, PS3.8 section 9.1.4)."""
@@ -92,10 +95,17 @@ class PynetdicomReceiver:
         deadline = time.monotonic() + timeout
         while server.active_associations and time.monotonic() < deadline:
             time.sleep(0.05)
-        for assoc in server.active_associations:
+        self._abort(server.active_associations)
+
+    def _abort(self, associations: Sequence[Association]) -> None:
+        """Abort all at once: each waits for its peer."""
+        threads = [threading.Thread(target=assoc.abort, daemon=True) for assoc in associations]
+        for assoc, thread in zip(associations, threads, strict=True):
             self._log.warning("association aborted: the receiver stops", association=_name(assoc))
-            assoc.abort()
-            assoc.join(2.0)
+            thread.start()
+        deadline = time.monotonic() + ABORT_SECONDS
+        for waiting in (*threads, *associations):
+            waiting.join(max(deadline - time.monotonic(), 0.0))
 
     def associations(self) -> list[Association]:
         """Return the associations that are open."""
@@ -186,7 +196,10 @@ class PynetdicomReceiver:
             self._open.discard(assoc)
         if not admitted:
             return
-        if not assoc.is_released:
+        if assoc.is_released:
+            title = assoc.requestor.ae_title.strip()
+            self._log.info("association released", association=_name(assoc), ae_title=title, peer=_address(assoc))
+        else:
             self._lost(assoc)
         self._intake.end(_name(assoc))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -18,7 +19,7 @@ from node.records import studies, timeline
 from node.records.engine import Records
 from node.records.schema import Instance, Result, Series, Study
 from node.records.studies import InstanceHeader
-from node.storage import Spool, dataset_digest
+from node.storage import Spool
 
 BATCH = 100
 """Files entered in one transaction."""
@@ -64,9 +65,11 @@ def _enter(spool: Spool, records: Records, paths: Iterable[str]) -> int:
             arrived = [studies.index(session, header).study for header in batch]
             # The associations that brought them died with the process that served them.
             studies.released(session, {study.uid for study in arrived if study is not None})
-            text = f"{len(batch)} stored instances were missing in the index and have been entered."
-            timeline.add(session, "spool.repaired", text, level="warning")
         count += len(batch)
+    if count:
+        with records.write() as session:
+            text = f"Stored instances that were missing in the index have been entered: {count}."
+            timeline.add(session, "spool.repaired", text, level="warning")
     return count
 
 
@@ -77,12 +80,11 @@ def _header(spool: Spool, path: str) -> InstanceHeader | None:
             meta.sop_class, meta.sop_instance, meta.transfer_syntax, meta.calling_ae_title, meta.called_ae_title
         )
         header = read(command, memoryview(dataset))
-        digest = dataset_digest(spool.root / path)
         size = (spool.root / path).stat().st_size
     except (OverreadError, OSError) as exc:
         logs.get("receiver").error("a stored file cannot be read", path=path, error=exc)
         return None
-    return dataclasses.replace(header, path=path, size=size, sha256=digest)
+    return dataclasses.replace(header, path=path, size=size, sha256=hashlib.sha256(dataset).hexdigest())
 
 
 def _report(records: Records, uids: Sequence[str]) -> None:

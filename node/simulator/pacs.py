@@ -44,6 +44,15 @@ class PacsSimulator:
         Statuses that the next objects get instead of being taken, one each; after that all are taken.
     delay
         Seconds to wait before each answer.
+
+    Attributes
+    ----------
+    received
+        What was taken, in order.
+    associations
+        How many were asked for.
+    abort_next
+        Set it to have the next object answered by an A-ABORT.
     """
 
     def __init__(
@@ -61,6 +70,8 @@ class PacsSimulator:
         self.received: list[Received] = []
         self.answers: deque[int] = deque(answers)
         self.delay = delay
+        self.associations = 0
+        self.abort_next = False
         self._address = (host, port)
         self._changed = threading.Condition()
         self._server: Server | None = None
@@ -109,6 +120,7 @@ class PacsSimulator:
 
     def _requested(self, event: Any) -> None:
         assoc = event.assoc
+        self.associations += 1
         assoc.acceptor.supported_contexts = contexts_for(assoc.requestor.primitive.presentation_context_definition_list)
 
     def _services(self, event: Any) -> Any:
@@ -117,6 +129,10 @@ class PacsSimulator:
     def _store(self, event: Any) -> int | Dataset:
         """Answer C-STORE: what ``answers`` says next, else 0000, or the status of what is wrong with the object."""
         time.sleep(self.delay)
+        if self.abort_next:
+            self.abort_next = False
+            event.assoc.abort()
+            return 0xC000
         if self.answers:
             return self.answers.popleft()
         request, assoc = event.request, event.assoc

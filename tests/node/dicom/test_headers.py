@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from node.dicom import headers
+from node.dicom.headers import BadIdentifiers, read
+from node.dicom.part10 import Command, read_file
+from node.dicom.structure import Truncated
+from node.errors import DatasetMismatch, DicomInputError
+from tests.node.dicom.objects import BIG, DEFLATED, EXPLICIT, IMPLICIT, MR, command_for, encoded, image
+from tests.node.dicom.test_structure import JPEG, encapsulated
+
+FULL = {
+    "AccessionNumber": "A7",
+    "IssuerOfPatientID": "HOSPITAL",
+    "PatientBirthDate": "19540317",
+    "PatientSex": "F",
+    "StudyDescription": "MR brain",
+    "StudyDate": "20260102",
+    "StudyTime": "030405.12",
+    "SeriesDescription": "T1",
+    "SeriesNumber": 4,
+    "InstanceNumber": 12,
+    "BodyPartExamined": "BRAIN",
+    "Manufacturer": "Acme",
+    "ImageType": ["ORIGINAL", "PRIMARY"],
+    "SliceThickness": 1.5,
+}
+
+
+@pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT, BIG, DEFLATED])
+def test_what_the_index_keeps_is_read_in_every_encoding(syntax: str) -> None:
+    ds = image(**FULL)
+    header = read(command_for(ds, syntax), memoryview(encoded(ds, syntax)))
+    assert (header.uid, header.sop_class, header.transfer_syntax) == (ds.SOPInstanceUID, MR, syntax)
+    assert (header.study_uid, header.series_uid) == ("1.2.3", "1.2.3.1")
+    assert (header.patient_id, header.issuer, header.patient_name) == ("P1", "HOSPITAL", "Example^Robin")
+    assert (header.birth_date, header.sex, header.accession_number) == ("19540317", "F", "A7")
+    assert (header.study_description, header.study_date, header.study_time) == ("MR brain", "20260102", "030405.12")
+    assert (header.modality, header.body_part, header.series_description) == ("MR", "BRAIN", "T1")
+    assert (header.series_number, header.number) == (4, 12)
+    assert header.tags["ImageType"] == "ORIGINAL\\PRIMARY"
+    assert (header.tags["Manufacturer"], header.tags["SliceThickness"]) == ("Acme", "1.5")
+    assert (header.calling_ae_title, header.called_ae_title) == ("MR1", "OVERREAD")
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_texts_are_bounded_and_free_of_control_characters() -> None:
+    ds = image(SeriesDescription="a\0b\x1bc" + "d" * 5000)
+    header = read(command_for(ds), memoryview(encoded(ds)))
+    assert header.series_description == ("abc" + "d" * 5000)[:1000]
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("number", ["abc", "99999999999", "1.5", ""])
+def test_a_number_that_is_none_is_left_out(number: str) -> None:
+    ds = image()
+    raw = number.encode() + b" " * (len(number) % 2)
+    data = encoded(ds).replace(
+        b"\x20\x00\x13\x00IS\x02\x001 ", struct.pack("<HH2sH", 0x20, 0x13, b"IS", len(raw)) + raw
+    )
+    assert read(command_for(ds), memoryview(data)).number is None
+
+
+def test_the_pixels_must_be_as_many_as_rows_columns_and_frames_ask_for() -> None:
+    for values in ({"PixelData": bytes(58)}, {"NumberOfFrames": 2}, {"Rows": 7}, {"SamplesPerPixel": 3}):
+        ds = image(**values)
+        with pytest.raises(Truncated, match="shorter"):
+            read(command_for(ds), memoryview(encoded(ds)))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"PixelData": bytes(64)},
+        {"BitsAllocated": 1, "PixelData": bytes(4)},
+        {"SamplesPerPixel": 3, "PhotometricInterpretation": "YBR_FULL_422", "BitsAllocated": 8, "PixelData": bytes(60)},
+        {"PixelData": None},
+    ],
+)
+def test_padded_packed_subsampled_and_absent_pixels_are_whole(values: dict[str, object]) -> None:
+    ds = image(**values)
+    assert read(command_for(ds), memoryview(encoded(ds))).study_uid == "1.2.3"
+
+
+def test_fewer_fragments_than_frames_are_truncated_but_not_for_video() -> None:
+    data = encapsulated(b"\xff\xd8one\xff\xd9 ")
+    data = data.replace(b"\x28\x00\x04\x00CS", b"\x28\x00\x08\x00IS\x02\x003 \x28\x00\x04\x00CS")
+    with pytest.raises(Truncated, match="fragments"):
+        read(Command(MR, "1.2.3.4", JPEG), memoryview(data))
+    assert read(Command(MR, "1.2.3.4", "1.2.840.10008.1.2.4.102"), memoryview(data)).uid == "1.2.3.4"
+
+
+def test_an_object_of_another_class_or_instance_does_not_match() -> None:
+    ds = image()
+    data = memoryview(encoded(ds))
+    for command in (Command("1.2.3", str(ds.SOPInstanceUID), EXPLICIT), Command(MR, "1.2.3", EXPLICIT)):
+        with pytest.raises(DatasetMismatch):
+            read(command, data)
+    with pytest.raises(BadIdentifiers):
+        read(Command(MR, "../../x", EXPLICIT), data)
+
+
+def test_a_small_file_that_inflates_beyond_the_limit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(headers, "MAX_INFLATED", 1 << 20)
+    squeezer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    bomb = squeezer.compress(bytes((1 << 20) + 1)) + squeezer.flush()
+    assert len(bomb) < 1 << 12
+    with pytest.raises(DicomInputError, match="too large"):
+        read(Command(MR, "1.2.3", DEFLATED), memoryview(bomb))
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("chrArab", "قباني^لنزار"),
+        ("chrFrenMulti", "Buc^Jérôme"),
+        ("chrGreek", "Διονυσιος"),
+        ("chrH32", "ﾔﾏﾀﾞ^ﾀﾛｳ=山田^太郎=やまだ^たろう"),
+        ("chrI2", "Hong^Gildong=洪^吉洞=홍^길동"),
+        ("chrRuss", "Люкceмбypг"),
+        ("chrX1", "Wang^XiaoDong=王^小東"),
+        ("chrX2", "Wang^XiaoDong=王^小东"),
+    ],
+)
+def test_names_are_decoded_with_the_objects_own_character_set(
+    real_data: Callable[[str], Path], name: str, expected: str
+) -> None:
+    meta, data = read_file(real_data("dicom-pydicom") / "charset_files" / f"{name}.dcm")
+    command = Command(meta.sop_class, meta.sop_instance, meta.transfer_syntax)
+    assert read(command, memoryview(data)).patient_name == expected
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_an_unknown_character_set_does_not_lose_the_object() -> None:
+    ds = image(PatientName="Example")
+    ds.SpecificCharacterSet = "ISO 9999"
+    assert read(command_for(ds), memoryview(encoded(ds))).patient_name == "Example"

@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
+
+from node.dicom.headers import read
+from node.dicom.structure import Truncated, peek, scan
+from node.errors import OverreadError
+from tests.node.dicom.objects import BIG, DEFLATED, EXPLICIT, IMPLICIT, MR, command_for, encoded, image
+
+JPEG = "1.2.840.10008.1.2.4.50"
+
+
+def nested() -> Dataset:
+    """Make an image with sequences of defined and undefined length within one another."""
+    inner = Dataset()
+    inner.CodeValue = "1"
+    middle = Dataset()
+    middle.ConceptNameCodeSequence = Sequence([inner, Dataset()])
+    ds = image()
+    ds.ReferencedImageSequence = Sequence([middle, middle])
+    ds["ReferencedImageSequence"].is_undefined_length = True
+    for item in ds.ReferencedImageSequence:
+        item.is_undefined_length_sequence_item = True
+    return ds
+
+
+def encapsulated(*fragments: bytes, uid: str = "1.2.3.4") -> bytes:
+    """Return a JPEG image with the fragments given (PS3.5 annex A.4)."""
+    items = b"".join(struct.pack("<HHL", 0xFFFE, 0xE000, len(item)) + item for item in (b"", *fragments))
+    end = struct.pack("<HHL", 0xFFFE, 0xE0DD, 0)
+    head = encoded(image(PixelData=None, SOPInstanceUID=uid))
+    return head + struct.pack("<HH2sHL", 0x7FE0, 0x0010, b"OB", 0, 0xFFFFFFFF) + items + end
+
+
+@pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT, BIG])
+@pytest.mark.parametrize("make", [image, nested])
+def test_every_cut_of_a_data_set_is_found(syntax: str, make: Callable[[], Dataset]) -> None:
+    data = encoded(make(), syntax)
+    how = {"implicit": syntax == IMPLICIT, "little": syntax != BIG}
+    whole = scan(memoryview(data), **how)
+    ends = {element.end for element in whole.values()}
+    assert max(ends) == len(data)
+    for cut in range(8, len(data)):
+        if cut in ends:
+            continue  # a data set that stops between two elements is whole in itself
+        with pytest.raises(Truncated):
+            scan(memoryview(data)[:cut], **how)
+
+
+def test_every_cut_within_a_deflated_data_set_is_refused() -> None:
+    ds = image()
+    data = encoded(ds, DEFLATED)
+    assert read(command_for(ds, DEFLATED), memoryview(data)).study_uid == "1.2.3"
+    for cut in range(len(data) - 1):
+        with pytest.raises(Truncated):
+            read(command_for(ds, DEFLATED), memoryview(data)[:cut])
+
+
+def test_every_cut_within_encapsulated_pixels_is_refused() -> None:
+    data = encapsulated(b"\xff\xd8 one \xff\xd9", b"two!")
+    assert scan(memoryview(data), implicit=False)[0x7FE00010].items == 3
+    start = scan(memoryview(data), implicit=False)[0x7FE00010].start
+    for cut in range(start, len(data)):
+        with pytest.raises(Truncated):
+            scan(memoryview(data)[:cut], implicit=False)
+
+
+def test_a_delimiter_within_a_fragment_does_not_end_it() -> None:
+    data = encapsulated(b"\xfe\xff\xdd\xe0\0\0\0\0more")
+    assert scan(memoryview(data), implicit=False)[0x7FE00010].items == 2
+
+
+def test_sequences_nested_without_end_are_refused_and_exhaust_nothing() -> None:
+    level = struct.pack("<HH2sHL", 0x0008, 0x1140, b"SQ", 0, 0xFFFFFFFF) + struct.pack(
+        "<HHL", 0xFFFE, 0xE000, 0xFFFFFFFF
+    )
+    with pytest.raises(Truncated, match="too deep"):
+        scan(memoryview(level * 100_000), implicit=False)
+
+
+def test_explicit_elements_that_were_announced_as_implicit_are_understood() -> None:
+    data = memoryview(encoded(image(), EXPLICIT))
+    assert scan(data, implicit=True).keys() == scan(data, implicit=False).keys()
+
+
+def test_the_beginning_of_a_data_set_is_enough_for_its_identity() -> None:
+    data = encoded(image(), EXPLICIT)
+    assert 0x00080018 in peek(memoryview(data)[:120], 0x00080018, implicit=False)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.binary(max_size=400), st.booleans(), st.booleans())
+def test_any_bytes_at_all_are_whole_or_truncated_and_nothing_else(data: bytes, implicit: bool, little: bool) -> None:
+    try:
+        elements = scan(memoryview(data), implicit=implicit, little=little)
+    except Truncated:
+        return
+    assert all(0 <= element.start <= element.end <= len(data) for element in elements.values())
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data())
+def test_a_damaged_object_is_read_or_refused_and_never_breaks_anything(data: st.DataObject) -> None:
+    ds = nested()
+    ds.SOPInstanceUID = "1.2.3.4"
+    syntax = data.draw(st.sampled_from([EXPLICIT, IMPLICIT, BIG, DEFLATED, JPEG]))
+    raw = bytearray(encoded(ds, EXPLICIT if syntax == JPEG else syntax))
+    for _ in range(data.draw(st.integers(1, 4))):
+        raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
+    try:
+        header = read(command_for(ds, syntax), memoryview(raw))
+    except OverreadError:
+        return
+    assert (header.uid, header.sop_class) == ("1.2.3.4", MR)
+
+
+@pytest.mark.data
+def test_the_truncated_files_of_pydicom_are_found(real_data: Callable[[str], Path]) -> None:
+    from node.dicom.part10 import read_file
+
+    folder = real_data("dicom-pydicom") / "test_files"
+    for name in ("MR_truncated.dcm", "rtplan_truncated.dcm"):
+        meta, data = read_file(folder / name)
+        with pytest.raises(Truncated):
+            scan(memoryview(data), implicit=meta.transfer_syntax == IMPLICIT)
