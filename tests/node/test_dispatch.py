@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import datetime as dt
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -45,7 +46,7 @@ def dispatcher(records: Records, broker: MemoryBroker, tmp_path: Path) -> Dispat
     return Dispatcher(Settings(node=NodeSection(root=tmp_path)), records, broker)  # type: ignore[arg-type]
 
 
-def arrive(records: Records, seconds_ago: float, **values: object) -> None:
+def arrive(records: Records, seconds_ago: float, **values: Any) -> None:
     with records.write() as session:
         factories.study(session, last_instance_at=now() - dt.timedelta(seconds=seconds_ago), **values)
 

@@ -8,12 +8,15 @@ from typer.testing import CliRunner, Result
 
 from node.cli import app
 from node.commands.send import parse_address
+from node.config import load
 from node.errors import OverreadError
+from node.hl7 import inbound
 from node.records import results
 from node.records.engine import Records
 from node.records.schema import Delivery
 from node.records.states import DeliveryState, JobState, StudyState
 from node.simulator.pacs import PacsSimulator
+from node.simulator.ris import Person, order
 from tests import factories
 
 
@@ -156,6 +159,18 @@ def test_a_note_in_the_wrong_character_set_is_an_error_of_one_line(tmp_path: Pat
     said = run("notes", "analyze", path)
     assert said.exit_code == 2
     assert "UTF-8" in said.stderr
+
+
+def test_a_failed_message_is_processed_again_by_hand(config: Path, store: Records) -> None:
+    settings = load(config, {})
+    bad = order(Person(), accession="A1", charset="UNICODE UTF-8").replace(b"|UNICODE UTF-8", b"")
+    inbound.handle(store, settings, bad.replace(b"Robin", "Änne".encode()))
+    [row] = json.loads(run("hl7", "list", "--state", "failed", "--config", config, "--json").stdout)
+    assert row["type"] == "ORM^O01"
+    assert run("hl7", "replay", str(row["id"]), "--config", config).exit_code == 1
+    config.write_text(config.read_text("utf-8") + '[hl7]\ncharset = "UNICODE UTF-8"\n', encoding="utf-8")
+    assert run("hl7", "replay", str(row["id"]), "--config", config).exit_code == 0
+    assert json.loads(run("hl7", "list", "--state", "failed", "--config", config, "--json").stdout) == []
 
 
 def test_the_models_that_ship_are_listed_from_their_cards() -> None:
