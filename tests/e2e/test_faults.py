@@ -34,7 +34,8 @@ def pacs(tmp_path: Path) -> Iterator[PacsSimulator]:
 
 
 def destination(pacs: PacsSimulator) -> str:
-    return f'[[destinations]]\nname = "pacs"\nkind = "dicom"\nhost = "127.0.0.1"\nport = {pacs.port}\nae_title = "SIM_PACS"\n'
+    where = f'host = "127.0.0.1"\nport = {pacs.port}\nae_title = "SIM_PACS"\n'
+    return f'[[destinations]]\nname = "pacs"\nkind = "dicom"\n{where}'
 
 
 def send(node: RunningNode, seed: int) -> None:

@@ -1,0 +1,169 @@
+"""What a result inherits from its source images: patient, study, character set; and what highdicom asks for besides.
+
+Source headers are often incomplete. What the standard allows to be empty is supplied empty; nothing is invented.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterable
+from copy import deepcopy
+from typing import Any
+
+from highdicom.content import PixelMeasuresSequence, PlaneOrientationSequence
+from highdicom.enum import CoordinateSystemNames, SpecificCharacterSetValues
+from pydicom.charset import convert_encodings, decode_bytes, encode_string
+from pydicom.dataset import Dataset
+from pydicom.valuerep import DA, TM
+
+from models.contracts import Geometry
+from workers.load import locate, quiet
+
+#: Type 2 attributes of the Patient and General Study modules (PS3.3 C.7.1.1, C.7.2.1): present, and empty if not known.
+TYPE_2 = (
+    "PatientID",
+    "PatientName",
+    "PatientBirthDate",
+    "PatientSex",
+    "AccessionNumber",
+    "StudyID",
+    "StudyDate",
+    "StudyTime",
+    "ReferringPhysicianName",
+)
+
+#: What a result needs of the slices after the first.
+PER_SLICE = (
+    "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "Modality", "Rows", "Columns",
+    "FrameOfReferenceUID", "ImagePositionPatient", "PixelSpacing", *TYPE_2,
+)  # fmt: skip
+
+#: Unicode in UTF-8 (PS3.3 C.12.1.1.2), for texts that the source's own character set cannot write.
+UTF_8 = "ISO_IR 192"
+
+
+def grid(sources: tuple[Dataset, ...]) -> tuple[Geometry, tuple[int, ...]]:
+    """Geometry of the source series and, for each slice of it, the index of its plane (frame) in ``sources``."""
+    _, stacked = locate(sources)
+    return stacked.geometry, stacked.order
+
+
+def prepare(sources: tuple[Dataset, ...], texts: Iterable[str]) -> list[Dataset]:
+    """Copy source headers into the form that highdicom builds from; the sources stay as they are.
+
+    Parameters
+    ----------
+    sources
+        Headers in slice order.
+    texts
+        All texts that the result will hold; if the source's character set cannot write one of them, the copies are in
+        UTF-8, names included.
+    """
+    first = Dataset()
+    first.update(deepcopy(sources[0]))
+    with quiet():
+        first.decode()
+    first.SpecificCharacterSet = character_set(sources[0], texts)
+    if first.SpecificCharacterSet is None:
+        del first.SpecificCharacterSet
+    _complete(first)
+    if "PerFrameFunctionalGroupsSequence" in first:
+        _share_groups(first)
+        return [first]
+    rest = [_slice(ds, first) for ds in sources[1:]]
+    return [first, *rest]
+
+
+def character_set(source: Dataset, texts: Iterable[str]) -> Any:
+    """Return the source's Specific Character Set if it can write all of ``texts``, else UTF-8; None for ASCII."""
+    declared = source.get("SpecificCharacterSet") or None
+    names = [declared] if isinstance(declared, str) else list(declared or [])
+    known = {value.value for value in SpecificCharacterSetValues} | {""}
+    if any(name not in known for name in names):
+        return UTF_8
+    try:
+        with quiet():
+            encodings = convert_encodings(names or "ISO_IR 6")
+            writable = all(_writable(text, encodings) for text in texts)
+    except (LookupError, ValueError):
+        return UTF_8
+    if not writable:
+        return UTF_8
+    return declared if not isinstance(declared, str) else str(declared)
+
+
+def _writable(text: str, encodings: list[str]) -> bool:
+    if text.isascii():
+        return True
+    if encodings == ["iso8859"]:
+        return False  # pydicom's name of the default repertoire, which is ASCII only
+    return decode_bytes(encode_string(text, encodings), encodings, set()) == text
+
+
+def _complete(ds: Dataset) -> None:
+    """Supply type 2 attributes empty, and empty those whose value is not one of the standard's."""
+    for keyword in TYPE_2:
+        if keyword not in ds:
+            setattr(ds, keyword, None)
+    if ds.PatientSex not in ("M", "F", "O", "", None):
+        ds.PatientSex = None
+    _empty_unless(ds, "PatientBirthDate", DA)
+    _empty_unless(ds, "StudyDate", DA)
+    _empty_unless(ds, "StudyTime", TM)
+    if "SliceThickness" not in ds:
+        ds.SliceThickness = None  # highdicom asks for it; the builder writes pixel measures of its own
+
+
+def _empty_unless(ds: Dataset, keyword: str, parse: Callable[[Any], dt.date | dt.time | None]) -> None:
+    try:
+        parse(getattr(ds, keyword))
+    except (TypeError, ValueError):
+        setattr(ds, keyword, None)
+
+
+def _slice(ds: Dataset, first: Dataset) -> Dataset:
+    """Header of a later slice: its own identity and position, all else as in the first."""
+    copy = Dataset()
+    for keyword in PER_SLICE:
+        if keyword in TYPE_2:
+            copy[keyword] = first[keyword]
+        elif keyword in ds:
+            copy[keyword] = ds[keyword]
+    # highdicom compares orientations by equality; that they agree within tolerance was checked when they were read.
+    copy.ImageOrientationPatient = first.ImageOrientationPatient
+    copy.SliceThickness = first.SliceThickness
+    return copy
+
+
+def _share_groups(ds: Dataset) -> None:
+    """Put plane orientation and pixel measures, which all frames have in common, where highdicom looks for them."""
+    if not ds.get("SharedFunctionalGroupsSequence"):
+        ds.SharedFunctionalGroupsSequence = [Dataset()]
+    shared = ds.SharedFunctionalGroupsSequence[0]
+    for keyword in ("PlaneOrientationSequence", "PixelMeasuresSequence"):
+        if keyword not in shared:
+            shared[keyword] = ds.PerFrameFunctionalGroupsSequence[0][keyword]
+
+
+def pixel_measures(source: Dataset, geometry: Geometry) -> PixelMeasuresSequence:
+    """Pixel Measures macro of a segmentation on the source's grid (PS3.3 C.7.6.16.2.1).
+
+    Spacing between slices is what the positions say, not what the header claims. Where the source names no slice
+    thickness, a segmentation's slice is as thick as the slices are apart.
+    """
+    between, *in_plane = (round(value, 9) for value in geometry.spacing)
+    thickness = source.get("SliceThickness")
+    return PixelMeasuresSequence(
+        pixel_spacing=[float(value) for value in source.get("PixelSpacing", in_plane)],
+        slice_thickness=float(thickness) if thickness else between,
+        spacing_between_slices=between,
+    )
+
+
+def plane_orientation(source: Dataset) -> PlaneOrientationSequence:
+    """Plane Orientation macro, as the source has it."""
+    if "ImageOrientationPatient" in source:
+        values = source.ImageOrientationPatient
+    else:
+        values = source.SharedFunctionalGroupsSequence[0].PlaneOrientationSequence[0].ImageOrientationPatient
+    return PlaneOrientationSequence(CoordinateSystemNames.PATIENT, [float(value) for value in values])

@@ -1,0 +1,230 @@
+"""Comprehensive 3D SR of a prediction and the clinical context it was read in: TID 1500 (PS3.16, PS3.3 A.35.13)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from highdicom.sr import (
+    CodeContentItem,
+    Comprehensive3DSR,
+    ContainerContentItem,
+    ContentItem,
+    ContentSequence,
+    DeviceObserverIdentifyingAttributes,
+    ImageContentItem,
+    LanguageOfContentItemAndDescendants,
+    ObservationContext,
+    ObserverContext,
+    RelationshipTypeValues,
+    UIDRefContentItem,
+)
+from highdicom.sr.coding import CodedConcept
+from pydicom.dataset import Dataset
+from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code
+from pydicom.uid import Comprehensive3DSRStorage
+
+from models import contracts
+from workers.load import quiet
+from workers.results import clinical
+from workers.results.common import (
+    DISCLAIMER,
+    MANUFACTURER,
+    ResultInput,
+    concept,
+    device_serial,
+    device_uid,
+    long_string,
+    series_number,
+    series_uid,
+    sr_uid,
+)
+from workers.results.equipment import equipment, node_equipment, settle
+from workers.results.groups import comment, measurement_groups, qualitative_evaluations
+from workers.results.headers import prepare
+
+#: CID 100 code of a modality's procedure. What exactly was ordered stands in Referenced Request Sequence, what was done
+#: in the Procedure Code Sequence that the report takes over from the images.
+PROCEDURES = {
+    "CT": codes.cid100.CTUnspecifiedBodyRegion,
+    "MR": codes.cid100.MRIUnspecifiedBodyRegion,
+    "PT": codes.cid100.PETUnspecifiedBodyRegion,
+}
+
+#: CID 29 code of the modalities that are read.
+MODALITIES = {
+    "CT": codes.cid29.ComputedTomography,
+    "MR": codes.cid29.MagneticResonance,
+    "PT": codes.cid29.PositronEmissionTomography,
+}
+
+QUALITATIVE_EVALUATIONS = contracts.Code("C0034375", "UMLS", "Qualitative Evaluations")
+LANGUAGE = contracts.Code("en-US", "RFC5646", "English (United States)")
+
+
+def build_sr(inp: ResultInput, seg: Dataset | None) -> Dataset:
+    """Build the report of a prediction.
+
+    Parameters
+    ----------
+    inp
+        What is reported.
+    seg
+        Segmentation that draws it, as :func:`workers.results.seg.build_seg` made it; None where nothing is drawn.
+
+    Returns
+    -------
+    pydicom.dataset.Dataset
+        Comprehensive 3D SR Storage instance with File Meta: complete, unverified and preliminary, since an automated
+        result is never the definitive means of communication (PS3.3 C.17.2).
+    """
+    with quiet():
+        images = prepare(inp.sources, _texts(inp))
+        evidence = [*images, seg] if seg is not None else images
+        sr = Comprehensive3DSR(
+            evidence=evidence,
+            content=_content(inp, images, seg),
+            series_instance_uid=series_uid(inp, "sr"),
+            series_number=series_number(inp.image, 2),
+            sop_instance_uid=sr_uid(inp),
+            instance_number=1,
+            series_description=f"SR {inp.card.title}"[:64],
+            is_complete=True,
+            is_verified=False,
+            is_final=False,
+            requested_procedures=_requests(inp),
+            previous_versions=_predecessors(inp),
+            contributing_equipment=[node_equipment(inp)],
+            specific_character_set=None,
+            **equipment(inp),
+        )
+    sr.CompletionFlagDescription = "All that the model reports; not verified by a physician"
+    settle(sr, inp, images[0])
+    return sr
+
+
+def _content(inp: ResultInput, images: list[Dataset], seg: Dataset | None) -> ContainerContentItem:
+    """Root container: TID 1500's rows in their order, which is significant; the node's own additions after them."""
+    root = ContainerContentItem(name=codes.cid7021.ImagingMeasurementReport, template_id="1500")
+    root.ContentSequence = ContentSequence(is_root=False)
+    for items in (LanguageOfContentItemAndDescendants(concept(LANGUAGE)), _observers(inp), [_procedure(inp)]):
+        root.ContentSequence.extend(items)
+    root.ContentSequence.append(_image_library(inp, images))
+    groups = measurement_groups(inp, seg)
+    if groups:
+        root.ContentSequence.append(_container(codes.DCM.ImagingMeasurements, [item for g in groups for item in g]))
+    evaluations = qualitative_evaluations(inp, seg)
+    if evaluations or not groups:
+        root.ContentSequence.append(_container(concept(QUALITATIVE_EVALUATIONS), evaluations or [_nothing_found()]))
+    if inp.note_facts:
+        root.ContentSequence.append(clinical.clinical_information(inp.note_facts))
+    for text in (DISCLAIMER, *inp.prediction.warnings):
+        root.ContentSequence.append(comment(text, RelationshipTypeValues.CONTAINS))
+    return root
+
+
+def _container(name: Code | CodedConcept, items: Sequence[ContentItem]) -> ContainerContentItem:
+    container = ContainerContentItem(name=name, relationship_type=RelationshipTypeValues.CONTAINS)
+    container.ContentSequence = ContentSequence(items)
+    return container
+
+
+def _nothing_found() -> ContentItem:
+    return comment("The model reports no finding.", RelationshipTypeValues.CONTAINS)
+
+
+def _observers(inp: ResultInput) -> ObservationContext:
+    """TID 1001: the model is the observer; the subject is the patient of the document, which needs no item."""
+    device = ObserverContext(
+        observer_type=codes.DCM.Device,
+        observer_identifying_attributes=DeviceObserverIdentifyingAttributes(
+            uid=device_uid(inp.card),
+            name=inp.card.title,
+            manufacturer_name=MANUFACTURER,
+            model_name=f"{inp.card.name} {inp.card.version}",
+            serial_number=device_serial(inp.card),
+        ),
+    )
+    return ObservationContext(observer_device_context=device)
+
+
+def _procedure(inp: ResultInput) -> CodeContentItem:
+    return CodeContentItem(
+        name=codes.DCM.ProcedureReported,
+        value=PROCEDURES[str(inp.image.Modality)],
+        relationship_type=RelationshipTypeValues.HAS_CONCEPT_MOD,
+    )
+
+
+def _image_library(inp: ResultInput, images: list[Dataset]) -> ContainerContentItem:
+    """Image Library (TID 1600): one group, its common descriptors once, and a reference to each source image.
+
+    The per-image descriptors of TID 1602 are optional; on a series of some hundred slices they would be thousands of
+    items that repeat the images' own headers.
+    """
+    context = RelationshipTypeValues.HAS_ACQ_CONTEXT
+    modality = CodeContentItem(codes.DCM.Modality, MODALITIES[str(inp.image.Modality)], context)
+    frame = UIDRefContentItem(codes.DCM.FrameOfReferenceUID, str(inp.image.FrameOfReferenceUID), context)
+    group = _container(codes.DCM.ImageLibraryGroup, [modality, frame, *(_reference(image) for image in images)])
+    return _container(codes.DCM.ImageLibrary, [group])
+
+
+def _reference(image: Dataset) -> ImageContentItem:
+    return ImageContentItem(
+        name=CodedConcept("260753009", "SCT", "Source"),
+        referenced_sop_class_uid=image.SOPClassUID,
+        referenced_sop_instance_uid=image.SOPInstanceUID,
+        relationship_type=RelationshipTypeValues.CONTAINS,
+    )
+
+
+def _requests(inp: ResultInput) -> list[Dataset] | None:
+    """Referenced Request Sequence (PS3.3 C.17.2): type 2 attributes are empty where the order does not say."""
+    order = inp.order
+    if order is None:
+        return None
+    item = Dataset()
+    item.StudyInstanceUID = inp.image.StudyInstanceUID
+    item.ReferencedStudySequence = []
+    item.AccessionNumber = _fitting(order.accession_number, 16) or inp.image.get("AccessionNumber")
+    item.PlacerOrderNumberImagingServiceRequest = _fitting(order.placer_number, 64)
+    item.FillerOrderNumberImagingServiceRequest = _fitting(order.filler_number, 64)
+    item.RequestedProcedureID = None
+    item.RequestedProcedureDescription = long_string(order.procedure_text) or None
+    item.RequestedProcedureCodeSequence = [concept(order.procedure)] if order.procedure else []
+    if order.reason:
+        item.ReasonForTheRequestedProcedure = long_string(order.reason)
+    return [item]
+
+
+def _fitting(number: str, longest: int) -> str | None:
+    """Return an identifier that its VR can hold; one that it cannot is left out, since a part of it is another one."""
+    return number if number and len(number) <= longest and "\\" not in number else None
+
+
+def _predecessors(inp: ResultInput) -> list[Dataset] | None:
+    before = inp.predecessor
+    if before is None:
+        return None
+    ds = Dataset()
+    ds.SOPClassUID = before.sop_class_uid or Comprehensive3DSRStorage
+    ds.SOPInstanceUID = before.sop_instance_uid
+    ds.StudyInstanceUID = inp.image.StudyInstanceUID
+    ds.SeriesInstanceUID = before.series_instance_uid
+    return [ds]
+
+
+def _texts(inp: ResultInput) -> Iterator[str]:
+    yield from (inp.card.name, inp.card.title, inp.card.version, inp.institution, inp.software_version)
+    yield from inp.prediction.warnings
+    yield from clinical.texts(inp.note_facts)
+    for finding in inp.prediction.findings:
+        yield from (finding.label, finding.text, finding.code.meaning)
+        yield from (text for m in finding.measurements for text in (m.name.meaning, m.unit.meaning, m.method))
+    for spec in inp.prediction.segments:
+        yield from (spec.name, spec.category.meaning, spec.type.meaning)
+        yield from (code.meaning for code in (*((spec.anatomy,) if spec.anatomy else ()), *spec.anatomy_modifiers))
+    if inp.order is not None:
+        order = inp.order
+        yield from (order.accession_number, order.placer_number, order.filler_number)
+        yield from (order.procedure_text, order.reason, order.procedure.meaning if order.procedure else "")
