@@ -21,7 +21,7 @@ from node.records import jobs
 from node.records.engine import Records
 from node.records.schema import Instance, Job, ModelRegistration, now
 from node.settings import Settings
-from workers.load import read_series
+from workers.load import read_headers
 
 SPOOL = "spool"
 """The spool's folder below the root (:mod:`node.storage`)."""
@@ -69,7 +69,7 @@ class Context:
     def headers(self, session: Session, job: Job) -> tuple[Dataset, ...]:
         """Return the headers of a job's series, in slice order: remembered, or read again."""
         kept = self._headers.pop(job.id, None)
-        return read_series(self.paths(session, job)).sources if kept is None else kept
+        return read_headers(self.paths(session, job)) if kept is None else kept
 
     def paths(self, session: Session, job: Job) -> list[Path]:
         """Return the files of a job's series."""

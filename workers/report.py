@@ -150,7 +150,7 @@ def _build(context: Context, inp: ResultInput, job: Job, known: set[str]) -> Ite
     for kind, ds in objects.items():
         if str(ds.SOPInstanceUID) not in known:
             yield _keep_object(context, folder, kind, ds)
-    message = build_oru(inp, objects, job.study)
+    message = build_oru(inp, objects, job.study, context.settings.hl7)
     yield _keep(context, folder, "oru", control_id(inp), "", ".hl7", message)
 
 

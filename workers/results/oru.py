@@ -12,6 +12,7 @@ from models.contracts import Code, Experiencer, Finding, Measurement
 from node.hl7 import outbound
 from node.hl7.outbound import Concept, OruFact, OruObservation, OruPatient, OruReport, Reference
 from node.records.schema import Patient, Study
+from node.settings import Hl7Section
 from workers.results.common import DISCLAIMER, LATERALITY, ReportedFact, ResultInput, local_time, sr_uid
 from workers.results.groups import CERTAINTY, LOWER, PERCENT, UPPER
 
@@ -25,7 +26,7 @@ def control_id(inp: ResultInput) -> str:
     return hashlib.sha256(f"oru {sr_uid(inp)}".encode()).hexdigest()[:20].upper()
 
 
-def build_oru(inp: ResultInput, built: Mapping[str, Dataset], study: Study) -> bytes:
+def build_oru(inp: ResultInput, built: Mapping[str, Dataset], study: Study, sender: Hl7Section) -> bytes:
     """Build the ORU^R01 of a prediction.
 
     Parameters
@@ -37,6 +38,8 @@ def build_oru(inp: ResultInput, built: Mapping[str, Dataset], study: Study) -> b
     study
         The study's record, with its patient and order loaded: the patient as the record knows them now, and the
         fields that the order asked to have back.
+    sender
+        Who the message says it is from (MSH-3, MSH-4).
 
     Returns
     -------
@@ -62,7 +65,8 @@ def build_oru(inp: ResultInput, built: Mapping[str, Dataset], study: Study) -> b
         facts=tuple(_fact(fact) for fact in inp.note_facts),
         lines=tuple(_lines(inp)),
         references=tuple(Reference(kind.upper(), str(ds.SOPInstanceUID)) for kind, ds in built.items()),
-        sending_facility=inp.institution,
+        sending_application=sender.application,
+        sending_facility=sender.facility,
     )
     return outbound.build_oru(report, control_id(inp), local_time(inp))
 
