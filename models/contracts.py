@@ -3,8 +3,10 @@
 Conventions
 -----------
 * A volume's array axes are ``[slice, row, column]``, C order.
-* Patient coordinates are DICOM's LPS (x to the left, y to the posterior, z to the head), in millimetres (PS3.3 C.7.6.2.1.1).
-* A voxel index ``(k, r, c)`` maps to the patient by ``p = affine @ [k, r, c, 1]``; the index names the *centre* of a voxel.
+* Patient coordinates are DICOM's LPS (x to the left, y to the posterior, z to the head), in millimetres
+  (PS3.3 C.7.6.2.1.1).
+* A voxel index ``(k, r, c)`` maps to the patient by ``p = affine @ [k, r, c, 1]``; the index names the *centre* of
+  a voxel.
 """
 
 from __future__ import annotations

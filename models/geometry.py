@@ -2,13 +2,14 @@
 
 Conventions
 -----------
-Arrays are ``[slice, row, column]``; an affine maps ``(k, r, c, 1)`` to patient LPS millimetres (x to the left, y to the
-posterior, z to the head; PS3.3 C.7.6.2.1.1).
+Arrays are ``[slice, row, column]``; an affine maps ``(k, r, c, 1)`` to patient LPS millimetres (x to the left, y to
+the posterior, z to the head; PS3.3 C.7.6.2.1.1).
 
 The *canonical orientation*, shared by training and inference, has array axes that run
-``[to the head (+z), to the posterior (+y), to the left (+x)]``: the orientation of an axial stack, feet first, with image
-orientation ``1\\0\\0\\0\\1\\0``. A grid is brought there by permuting and flipping its axes only, so that no value is
-interpolated and the way back is exact; an oblique grid stays oblique by what is left (:func:`obliquity_deg`).
+``[to the head (+z), to the posterior (+y), to the left (+x)]``: the orientation of an axial stack from the feet up,
+whose Image Orientation (Patient) is 1, 0, 0, 0, 1, 0. A grid is brought there by permuting and flipping its axes only,
+so that no value is interpolated and the way back is exact; an oblique grid stays oblique by what is left
+(:func:`obliquity_deg`).
 """
 
 from __future__ import annotations

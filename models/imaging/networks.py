@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from monai.networks.nets import DynUNet
+from monai.networks.nets.dynunet import DynUNet
 
 #: Each stage but the first halves the grid, so input lengths are multiples of ``2 ** (stages - 1)``.
 HIPPOCAMPUS_FILTERS = (24, 48, 96, 128)

@@ -43,7 +43,8 @@ def normalise(array: FloatArray) -> FloatArray:
     low, high = np.percentile(array, CLIP_PERCENTILES)
     clipped = np.clip(array.astype(np.float64), low, high)
     scaled = (clipped - clipped.mean()) / max(float(clipped.std()), 1e-12)
-    return scaled.astype(np.float32)
+    result: FloatArray = scaled.astype(np.float32)
+    return result
 
 
 def shape_of(array: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> tuple[int, int, int]:

@@ -1,0 +1,96 @@
+"""Training and evaluation by a model's name; the trainer of each model is named in the catalogue."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+from models import catalog
+from models.contracts import ModelError
+
+
+class NotTrainable(ModelError):
+    """The model has no trainer in the project."""
+
+
+class Trainer(Protocol):
+    """The module that a catalogue entry names as its trainer."""
+
+    def train(
+        self, data: Path, out: Path, *, seed: int, epochs: int | None, device: str, progress: bool
+    ) -> dict[str, Any]:
+        """Train from scratch into a folder of weights; give the report of the held-out part."""
+        ...
+
+    def evaluate(self, data: Path, *, device: str, weights: Path | None, progress: bool) -> dict[str, Any]:
+        """Give the report of the held-out part for weights that exist."""
+        ...
+
+
+def trainable() -> tuple[str, ...]:
+    """Names of the models that have a trainer."""
+    return tuple(name for name in catalog.names() if catalog.entry(name).trainer)
+
+
+def _trainer(name: str) -> Trainer:
+    module = catalog.entry(name).trainer
+    if not module:
+        raise NotTrainable(f"{name} cannot be trained here; these can: {', '.join(trainable())}")
+    return cast(Trainer, import_module(module))
+
+
+def train(
+    name: str,
+    data: Path,
+    out: Path,
+    *,
+    seed: int = 0,
+    epochs: int | None = None,
+    device: str = "auto",
+    progress: bool = True,
+) -> dict[str, Any]:
+    """Train a model of the catalogue.
+
+    Parameters
+    ----------
+    name
+        One of :func:`trainable`.
+    data
+        Folder of the data set.
+    out
+        Folder that gets weights, card, division of the data and logs; made where missing.
+    seed
+        Fixes initial weights, order and augmentation. The held-out part is the same for every seed.
+    epochs
+        Passes over the training part; None for the trainer's own number.
+    device
+        See :func:`models.runtime.choose_device`.
+    progress
+        Whether to show a progress bar.
+
+    Returns
+    -------
+    dict
+        JSON-ready: ``model``, ``version``, ``held_out`` (see :func:`models.training.evaluation.report`),
+        ``validation``, ``training`` (seed, epochs, seconds...) and ``weights_sha256``.
+    """
+    return _trainer(name).train(data, out, seed=seed, epochs=epochs, device=device, progress=progress)
+
+
+def evaluate(
+    name: str, data: Path, *, device: str = "auto", weights: Path | None = None, progress: bool = False
+) -> dict[str, Any]:
+    """Evaluate weights on the held-out part of the data set.
+
+    Parameters
+    ----------
+    weights
+        Folder of weights with its card; None for the shipped ones.
+
+    Returns
+    -------
+    dict
+        JSON-ready: ``model``, ``version``, ``weights_sha256`` and ``held_out``.
+    """
+    return _trainer(name).evaluate(data, device=device, weights=weights, progress=progress)
