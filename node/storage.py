@@ -25,6 +25,7 @@ from pathlib import Path
 
 from node.dicom.part10 import read_meta
 from node.dicom.uid import is_uid
+from node.durable import sync_folder
 from node.errors import DicomInputError, DuplicateInstance, OutOfResources
 
 INCOMING = "incoming"
@@ -87,7 +88,7 @@ class Spool:
             new = not final.exists() and self._write(final, (meta, dataset))
             if not new:
                 self._same(final, digest)
-            _sync_directory(final.parent)
+            sync_folder(final.parent)
         except OSError as exc:
             if exc.errno in NO_ROOM:
                 raise OutOfResources("the spool has no room or cannot be written") from exc
@@ -180,7 +181,7 @@ class Spool:
                 return
             for folder in self._chain(directory):
                 folder.mkdir(exist_ok=True)
-                _sync_directory(folder.parent)
+                sync_folder(folder.parent)
                 self._durable.add(folder)
 
     def _chain(self, directory: Path) -> list[Path]:
@@ -208,11 +209,3 @@ def _write_all(descriptor: int, data: bytes | memoryview) -> None:
     view = memoryview(data)
     while len(view):
         view = view[os.write(descriptor, view) :]
-
-
-def _sync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import zlib
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from models.contracts import Code, Finding, Measurement, Prediction, SegmentSpec, Side
+from node import durable
 
 
 def to_json(finding: Finding) -> dict[str, Any]:
@@ -60,14 +60,8 @@ def save(prediction: Prediction, path: Path) -> None:
         "shape": None if prediction.labels is None else list(prediction.labels.shape),
     }
     labels = b"" if prediction.labels is None else np.ascontiguousarray(prediction.labels).tobytes()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(f".{os.getpid()}.part")
-    with part.open("wb") as file:
-        head = json.dumps(said).encode()
-        file.write(len(head).to_bytes(8, "little") + head + zlib.compress(labels, 1))
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    head = json.dumps(said).encode()
+    durable.write(path, len(head).to_bytes(8, "little") + head + zlib.compress(labels, 1))
 
 
 def read(path: Path) -> Prediction:

@@ -7,11 +7,9 @@ so that a second run finds its work done.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from io import BytesIO
-from pathlib import Path
 from typing import Any
 
 from pydicom import Dataset, dcmread
@@ -19,7 +17,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from models.contracts import Code, Experiencer, NoteAnalysis
-from node import __version__
+from node import __version__, durable
 from node.records import jobs, results
 from node.records.notes import notes_for_study
 from node.records.schema import Job, Note, Order, Result, now
@@ -161,25 +159,10 @@ def _keep_object(context: Context, folder: str, kind: str, ds: Dataset) -> Built
 
 
 def _keep(context: Context, folder: str, kind: str, uid: str, sop_class: str, suffix: str, data: bytes) -> Built:
-    """Write durably: whole or not there, and on the disk before the records say that it exists."""
+    """Write a file that is on the disk before the records say that it exists."""
     path = context.root / folder / f"{uid}{suffix}"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(f".{os.getpid()}.part")
-    with part.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
-    _sync(path.parent)
+    durable.write(path, data)
     return Built(kind, uid, sop_class, f"{folder}/{path.name}", hashlib.sha256(data).hexdigest())
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _finish(context: Context, job_id: str, inp: ResultInput, built: list[Built]) -> bool:

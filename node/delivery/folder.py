@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from node import durable
 from node.delivery.transport import Item, Outcome
 from node.settings import Destination, Settings
 
@@ -25,15 +25,4 @@ def deliver(destination: Destination, items: Sequence[Item], settings: Settings)
 
 def _copy(item: Item, folder: Path) -> None:
     target = folder / item.study_uid / f"{item.uid}{SUFFIX.get(item.kind, '.dcm')}"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_suffix(".part")
-    with part.open("wb") as file:
-        file.write(item.path.read_bytes())
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(target)
-    descriptor = os.open(target.parent, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    durable.write(target, item.path.read_bytes())
