@@ -228,7 +228,8 @@ class Hospital:
 
 
 def _segments(path: Path) -> tuple[str, ...]:
-    return tuple(line for line in path.read_text(encoding="utf-8", errors="replace").split("\r") if line)
+    text = path.read_bytes().decode("utf-8", errors="replace")  # read_text would make line feeds of the carriage returns
+    return tuple(line for line in text.split("\r") if line)
 
 
 def _results(study: Study) -> list[Result]:
