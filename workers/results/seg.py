@@ -12,10 +12,11 @@ from highdicom.seg import SegmentationTypeValues, SegmentDescription
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 
-from models.contracts import LabelArray, SegmentSpec
+from models.contracts import LabelArray, SegmentSpec, Side
 from workers.load import quiet
 from workers.results.common import (
     ALGORITHM_FAMILY,
+    LATERALITY,
     MANUFACTURER,
     ResultInput,
     concept,
@@ -121,7 +122,17 @@ def _describe(inp: ResultInput, spec: SegmentSpec) -> SegmentDescription:
     if spec.anatomy and spec.anatomy_modifiers:
         modifiers = [concept(code) for code in spec.anatomy_modifiers]
         description.AnatomicRegionSequence[0].AnatomicRegionModifierSequence = modifiers
+    if (side := _side(inp, spec)) is not None:
+        # Of the type, not of the region: that is where viewers look for it (PS3.3 table C.8.20-4).
+        kind = description.SegmentedPropertyTypeCodeSequence[0]
+        kind.SegmentedPropertyTypeModifierCodeSequence = [concept(LATERALITY[side])]
     return description
+
+
+def _side(inp: ResultInput, spec: SegmentSpec) -> Side | None:
+    """Side of the body of a segment: the one that its findings agree on."""
+    sides = {finding.side for finding in inp.prediction.findings if finding.segment == spec.label}
+    return sides.pop() if len(sides) == 1 else None
 
 
 def _settle_dimensions(seg: Dataset, inp: ResultInput) -> None:

@@ -183,6 +183,14 @@ def test_segments_say_what_they_are_and_which_algorithm_drew_them(tmp_path: Path
     assert seg.SegmentationType == "BINARY"
 
 
+def test_a_segment_names_the_side_of_the_body_where_its_finding_does(tmp_path: Path) -> None:
+    inp = _input(tmp_path, single_frames(Phantom()), Phantom().shape)
+    told, untold = (item.SegmentedPropertyTypeCodeSequence[0] for item in _read_back(build_seg(inp)).SegmentSequence)
+    [side] = told.SegmentedPropertyTypeModifierCodeSequence
+    assert (side.CodeValue, side.CodeMeaning) == ("7771000", "Left")
+    assert "SegmentedPropertyTypeModifierCodeSequence" not in untold
+
+
 def test_the_result_stands_in_the_study_and_behind_its_images(tmp_path: Path) -> None:
     inp = _input(tmp_path, single_frames(Phantom()), Phantom().shape)
     seg = _read_back(build_seg(inp))
