@@ -9,10 +9,11 @@ import hashlib
 import json
 import os
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import redis
 from celery import Celery
@@ -145,19 +146,25 @@ class Broker:
         except (OperationalError, redis.RedisError, OSError) as exc:
             raise BrokerUnavailable("the broker does not take tasks") from exc
 
-    def pending(self) -> set[str]:
-        """Return the ids of the tasks that wait in a queue or are with a worker that has not acknowledged them."""
+    def pending(self, held_seconds: float) -> set[str]:
+        """Return the ids of the tasks that wait in a queue, or that a worker took and has not acknowledged.
+
+        What a worker took more than ``held_seconds`` ago does not count: it may be lost, and the broker would keep its
+        message for it until :data:`VISIBILITY_SECONDS` have passed.
+        """
         try:
-            return {task_id for message in self._messages() if (task_id := _task_id(message))}
+            return {task_id for message in self._messages(held_seconds) if (task_id := _task_id(message))}
         except (redis.RedisError, OSError) as exc:
             raise BrokerUnavailable("the broker does not answer") from exc
 
-    def _messages(self) -> Iterator[Any]:
+    def _messages(self, held_seconds: float) -> Iterator[Any]:
         for queue in (GPU, CPU):
             for step in PRIORITY_STEPS:
                 key = queue if step == 0 else f"{queue}:{step}"
                 yield from self._redis.lrange(key, 0, -1)
-        yield from self._redis.hvals("unacked")
+        taken = cast("list[bytes]", self._redis.zrangebyscore("unacked_index", time.time() - held_seconds, "+inf"))
+        if taken:
+            yield from filter(None, self._redis.hmget("unacked", taken))
 
     def ready(self) -> bool:
         """Whether the broker answers."""

@@ -43,9 +43,11 @@ def load(path: Path | None = None, environ: Mapping[str, str] | None = None) -> 
         With one line for each thing that is wrong.
     """
     source = find_file(path)
-    text = source.read_text(encoding="utf-8") if source else ""
     try:
+        text = source.read_text(encoding="utf-8") if source else ""
         data = tomllib.loads(text)
+    except UnicodeDecodeError as exc:
+        raise ConfigError(f"{source}: not UTF-8 text (byte {exc.start})") from exc
     except tomllib.TOMLDecodeError as exc:
         raise ConfigError(f"{source}: not valid TOML: {exc}") from exc
     names = _merge_environment(data, os.environ if environ is None else environ)

@@ -122,7 +122,7 @@ class Dispatcher:
         if not candidates:
             return 0
         try:
-            pending = self._broker.pending()
+            pending = self._broker.pending(self._settings.workers.lease_seconds)
             missing = [task for task in candidates if task.id not in pending]
             for task in missing:
                 self._broker.send(task)

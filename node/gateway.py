@@ -68,6 +68,7 @@ class Gateway:
         self._records.migrate()
         with self._records.write() as session:
             results.recover(session)
+            results.without_destination(session, [item.name for item in self._settings.destinations])
         inbound.recover(self._records, self._settings)
 
     def _web(self) -> WebServer:
@@ -77,17 +78,17 @@ class Gateway:
         dispatcher = Dispatcher(self._settings, self._records, self._broker)
         outboxes = [Outbox(item, self._settings, self._records) for item in self._settings.destinations]
         return [
-            self._loop("dispatch", lambda: (dispatcher.complete_studies(), dispatcher.send_waiting())),
+            self._loop("dispatch", lambda: dispatcher.complete_studies() + dispatcher.send_waiting()),
             *(self._loop(f"outbox {box.destination.name}", box.work) for box in outboxes),
         ]
 
-    async def _loop(self, name: str, work: Callable[[], object]) -> None:
-        """Call ``work`` again and again; an error is logged and does not end the loop."""
+    async def _loop(self, name: str, work: Callable[[], int]) -> None:
+        """Call ``work`` again and again, at once while there is some; an error is logged and does not end the loop."""
         pause = TICK_SECONDS
         while not self._stopping.is_set():
             try:
-                await asyncio.to_thread(work)
-                pause = TICK_SECONDS
+                busy = await asyncio.to_thread(work)
+                pause = 0.0 if busy else TICK_SECONDS
             except Exception as exc:
                 self._log.error("loop.failed", task=name, error=exc)
                 pause = FAULT_SECONDS

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
+import traceback
 from collections.abc import MutableMapping
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -59,10 +62,18 @@ def configure(*, level: str = "INFO", json: bool = True) -> None:
         logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
         cache_logger_on_first_use=False,
     )
+    threading.excepthook = _thread_failed
     # The libraries log attribute values, and their Python warnings quote them: neither reaches a stream.
     logging.captureWarnings(capture=True)
     for noisy in ("pynetdicom", "pydicom", "hl7apy", "highdicom", "py.warnings"):
         logging.getLogger(noisy).setLevel(logging.CRITICAL)
+
+
+def _thread_failed(args: threading.ExceptHookArgs) -> None:
+    """Log an error that ended a thread: its class and place, where Python would print its text."""
+    frames = traceback.extract_tb(args.exc_traceback)
+    where = {"path": Path(frames[-1].filename).name, "line": frames[-1].lineno} if frames else {}
+    get("thread").error("thread.failed", error=args.exc_value, **where)
 
 
 def get(process: str) -> Any:

@@ -34,6 +34,8 @@ STEADY_SECONDS = 60.0
 
 BROKER_START_SECONDS = 10.0
 BROKER_STOP_SECONDS = 2.5
+LINE_SECONDS = 1.0
+"""How long a line for the timeline waits for other writers: neither a restart nor the stop waits for a busy store."""
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
@@ -131,7 +133,7 @@ class Supervisor:
 
     def __init__(self, settings: Settings, processes: Sequence[Role]) -> None:
         self._settings = settings
-        self._records = Records(settings.database_url)
+        self._records = Records(settings.database_url, busy_seconds=LINE_SECONDS)
         self._broker = (
             None if settings.broker.url else Child(Role("broker", tuple(embedded_command(settings.node.root))))
         )
@@ -164,7 +166,9 @@ class Supervisor:
         if self._broker is not None:
             self._broker.start()
             self._await_broker()
-        self._records.migrate()
+        records = Records(self._settings.database_url)
+        records.migrate()
+        records.close()
         for child in self._children:
             child.start()
         self._event("process.started", "The node started.", "info")

@@ -37,7 +37,10 @@ def create_app(context: Context) -> Celery:
 
 def _bound(context: Context, function: Callable[[Context, str], None]) -> Callable[[str], None]:
     def task(key: str) -> None:
-        function(context, key)
+        try:
+            function(context, key)
+        except Exception as exc:  # Celery would print its text, which may quote a patient; the dispatcher asks again
+            context.log.error("task.failed", task=function.__name__, key=key, error=exc)
 
     return task
 

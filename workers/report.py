@@ -6,6 +6,7 @@ so that a second run finds its work done.
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -50,33 +51,58 @@ def make(context: Context, job_id: str) -> None:
             job = session.get(Job, job_id)
             if job is None or job.state is not JobState.INFERRED:
                 return
-            inp = _gather(context, session, job)
+            notes = _notes(session, job)
+            digest = _digest(job, notes)
+            inp = _gather(context, session, job, notes, digest)
             known = set(session.scalars(select(Result.uid).where(Result.job_fk == job_id)))
             built = [] if sr_uid(inp) in known else list(_build(context, inp, job, known))
-        if _finish(context, job_id, inp, built):
+        if _finish(context, job_id, inp, digest, built):
             return
     context.log.warning("build.unsettled", job=job_id)  # stays INFERRED: the gateway asks again
 
 
-def _gather(context: Context, session: Session, job: Job) -> ResultInput:
-    notes = _notes(session, job)
+def _gather(context: Context, session: Session, job: Job, notes: list[Note], digest: str) -> ResultInput:
     previous = results.newest(session, job, "sr")
     inp = ResultInput(
         sources=context.headers(session, job),
         prediction=predictions.read(context.root / job.prediction),
         card=context.model(job.model).card,
         input_digest=job.input_digest,
-        context_digest=_digest(job, notes),
+        context_digest=digest,
         job_id=job.id,
-        now=now(),
+        now=_made_at(job, notes),
         software_version=__version__,
         note_facts=tuple(fact for note in notes for fact in _facts(note)),
         order=_order(job.study.order),
         institution=context.settings.node.institution,
     )
-    if previous is None or previous.uid == sr_uid(inp):
+    if previous is None:
         return inp
-    return _superseding(context, inp, previous)
+    if session.scalar(select(Result.id).where(Result.uid == sr_uid(inp))) is not None:
+        inp = returned(inp, previous)
+    return inp if previous.uid == sr_uid(inp) else _superseding(context, inp, previous)
+
+
+def _made_at(job: Job, notes: Iterable[Note]) -> dt.datetime:
+    """When the last thing that the report rests on was there: the same for every repetition, and so are the bytes."""
+    order = job.study.order
+    known = [job.started_at or job.created_at, *(note.received_at for note in notes)]
+    return max([*known, order.updated_at] if order is not None else known)
+
+
+def returned(inp: ResultInput, newest: Result) -> ResultInput:
+    """Tell the report of a context that held before from the one that was made then.
+
+    A note that was changed and changed back must not leave the report of the time between as the newest. The new one's
+    UIDs come from the context and the report that it supersedes, so that a repetition finds it made.
+    """
+    if newest.uid == sr_uid(inp):
+        return inp
+    after = [
+        replace(inp, context_digest=jobs.context_digest([inp.context_digest, uid]))
+        for uid in (newest.predecessor, newest.uid)
+    ]
+    return after[0] if newest.uid == sr_uid(after[0]) else after[1]
 
 
 def _superseding(context: Context, inp: ResultInput, previous: Result) -> ResultInput:
@@ -165,17 +191,17 @@ def _keep(context: Context, folder: str, kind: str, uid: str, sop_class: str, su
     return Built(kind, uid, sop_class, f"{folder}/{path.name}", hashlib.sha256(data).hexdigest())
 
 
-def _finish(context: Context, job_id: str, inp: ResultInput, built: list[Built]) -> bool:
+def _finish(context: Context, job_id: str, inp: ResultInput, digest: str, built: list[Built]) -> bool:
     """Record objects and deliveries and end the job. False if a note or order came meanwhile: build anew."""
     with context.records.write() as session:
         job = session.get_one(Job, job_id)
         if job.state is not JobState.INFERRED:
             return True
-        if _digest(job, _notes(session, job)) != inp.context_digest:
+        if _digest(job, _notes(session, job)) != digest:
             return False
         for item in built:
             results.add(session, job, _row(item, inp), _destinations(context, job, item.kind))
-        job.context_digest = inp.context_digest
+        job.context_digest = digest
         jobs.step(job, JobState.DONE)
         job.finished_at = now()
         jobs.settle(session, job.study_fk)

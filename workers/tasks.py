@@ -14,8 +14,8 @@ from models import notes
 from models.contracts import InputDeclined, Prediction
 from node.broker import BUILD, Task
 from node.errors import BrokerUnavailable, OverreadError
-from node.records import jobs
-from node.records.notes import queued_for_patient, save_analysis, studies_for_note
+from node.records import jobs, timeline
+from node.records.notes import fail_analysis, queued_for_patient, save_analysis, studies_for_note
 from node.records.schema import Job, Note, Study
 from node.records.states import JobState, NoteState
 from workers import predictions, report
@@ -61,15 +61,21 @@ def build(context: Context, job_id: str) -> None:
         analyse(context, str(note))
     try:
         report.make(context, job_id)
+    except FileNotFoundError:
+        _build_failed(context, job, "a file of the series or the prediction is gone")
     except OSError as exc:  # a full or failing disk: the job stays INFERRED and is asked for again
         context.log.error("build.postponed", job=job_id, error=exc)
     except Exception as exc:
-        reason = f"the results could not be built: {_reason(exc)}"
-        context.log.error("build.failed", job=job_id, model=job.model, reason=reason)
-        with context.records.write() as session:
-            again = session.get_one(Job, job_id)
-            if again.state is JobState.INFERRED:
-                jobs.fail(session, again, reason)
+        _build_failed(context, job, _reason(exc))
+
+
+def _build_failed(context: Context, job: Job, why: str) -> None:
+    reason = f"the results could not be built: {why}"
+    context.log.error("build.failed", job=job.id, model=job.model, reason=reason)
+    with context.records.write() as session:
+        again = session.get_one(Job, job.id)
+        if again.state is JobState.INFERRED:
+            jobs.fail(session, again, reason)
 
 
 def analyse(context: Context, note_id: str) -> None:
@@ -79,13 +85,30 @@ def analyse(context: Context, note_id: str) -> None:
         if note is None or note.state is not NoteState.QUEUED:
             return
         text = note.text
-    analysis = notes.analyze(text)
+    try:
+        analysis = notes.analyze(text)
+    except Exception as exc:  # a report without this note is better than none
+        _note_failed(context, note.id, text, _reason(exc))
+        return
     with context.records.write() as session:
         note = session.get_one(Note, int(note_id))
         if note.state is not NoteState.QUEUED or note.text != text:
             return  # replaced in between: the newer text is queued by itself
         save_analysis(session, note, report.fact_rows(analysis), analysis.language, list(analysis.sections))
         jobs.rebuild(session, studies_for_note(session, note), "a note came")
+
+
+def _note_failed(context: Context, note_id: int, text: str, reason: str) -> None:
+    context.log.error("note.failed", note=note_id, reason=reason)
+    with context.records.write() as session:
+        note = session.get_one(Note, note_id)
+        if note.state is not NoteState.QUEUED or note.text != text:
+            return
+        fail_analysis(note, reason)
+        line = f"A note could not be analysed: {reason}; reports are made without it"
+        timeline.add(session, "note.failed", line, message=note.message_fk, level="error")
+        for study in studies_for_note(session, note):
+            timeline.add(session, "note.failed", line, study=study, level="error")
 
 
 def _predict(context: Context, job: Job) -> Prediction:

@@ -13,6 +13,7 @@ from typing import Annotated, Any, ParamSpec, TypeVar
 import typer
 from rich.console import Console
 from rich.table import Table
+from sqlalchemy.exc import DBAPIError
 
 from node import config, logs
 from node.errors import OverreadError
@@ -54,15 +55,24 @@ def records(path: Path | None) -> Iterator[Records]:
 
 
 def told(function: Callable[P, R]) -> Callable[P, R]:
-    """Turn our errors into one line on stderr and exit status 2; everything else keeps its traceback."""
+    """Turn our errors, and those of the machine, into one line on stderr and exit status 2.
+
+    The machine's are what an administrator mends: a folder that cannot be written, a port that is taken, records that
+    are no database. Everything else keeps its traceback.
+    """
 
     @wraps(function)
     def command(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return function(*args, **kwargs)
-        except OverreadError as exc:
-            err.print(f"overread: {exc}", style="red", markup=False, highlight=False)
-            raise typer.Exit(2) from exc
+        except BrokenPipeError:
+            raise  # whoever read the output has seen enough; Click knows what to do
+        except (OverreadError, OSError) as exc:
+            said = str(exc)
+        except DBAPIError as exc:
+            said = f"the records cannot be used: {exc.orig}"
+        err.print(f"overread: {said}", style="red", markup=False, highlight=False)
+        raise typer.Exit(2)
 
     return command
 

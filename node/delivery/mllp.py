@@ -31,6 +31,8 @@ def deliver(destination: Destination, items: Sequence[Item], settings: Settings)
 def _send(destination: Destination, item: Item, settings: Settings) -> Outcome:
     try:
         ack = send(destination.host, destination.port, item.path.read_bytes(), settings.delivery.timeout_seconds)
+    except OSError as exc:
+        return Outcome(item.delivery, False, type(exc).__name__, f"cannot be read: {exc.strerror}")
     except DeliveryError as exc:
         return Outcome(item.delivery, False, exc.status or "no answer", str(exc))
     return Outcome(item.delivery, True, ack.code)

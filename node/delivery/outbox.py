@@ -27,18 +27,25 @@ class Outbox:
         self.destination = destination
         self._settings = settings
         self._records = records
+        self._unrecorded = False
         self._log = logs.get("gateway").bind(destination=destination.name)
 
     def work(self) -> int:
         """Send what is due; returns how many deliveries were tried."""
+        if self._unrecorded:  # the records failed in the last round: what they call being sent is not
+            with self._records.write() as session:
+                results.recover(session, self.destination.name)
+            self._unrecorded = False
         with self._records.read() as session:
             rows = results.due(session, self.destination.name, BATCH)
             items = {row.id: self._item(row) for row in rows}
         if not items:
             return 0
+        self._unrecorded = True
         with self._records.write() as session:
             started = results.start(session, list(items))
         self._send([items[key] for key in started])
+        self._unrecorded = False
         return len(started)
 
     def _item(self, row: Delivery) -> Item:
@@ -50,8 +57,8 @@ class Outbox:
         reason = "not tried: the transport stopped before it"
         try:
             for outcome in TRANSPORTS[self.destination.kind](self.destination, items, self._settings):
-                left.discard(outcome.delivery)
                 self._record(outcome)
+                left.discard(outcome.delivery)
         except OverreadError as exc:
             reason = str(exc)
         except Exception as exc:

@@ -41,6 +41,9 @@ INVALID_INSTANCE, MISTYPED = 0x0117, 0x0212
 """Answers to a C-STORE without SOP Instance UID, or without something else it must have (PS3.7 section 9.1.1.1.9)."""
 MAX_CONNECTIONS = 1024
 """Connections of one process, with or without an association."""
+SILENT_SECONDS, SILENT_PAUSE = 0.2, 0.05
+"""A connection that has asked for nothing by then is looked at this seldom, so that hundreds of them cost others little
+(a port scanner, a load balancer's probes)."""
 READ_BYTES = 1 << 18
 """Most that one recv(2) asks for."""
 PDU_SLACK = 1 << 20
@@ -124,16 +127,25 @@ class _Association(Association):
         finally:
             self.ended(self)
 
+    def dismiss(self) -> None:
+        """End the connection if it has not asked for an association yet."""
+        self._closed.set()
+
     def _asked(self) -> bool:
         """Wait for the A-ASSOCIATE request; False if the connection closes first, or none comes in time."""
         self.dul.start()
         self._started_dul = True
         self._dul_ready.wait()
-        deadline = time.monotonic() + (self.acse_timeout or math.inf)
+        began, prompt = time.monotonic(), self.dul._run_loop_delay
+        deadline = began + (self.acse_timeout or math.inf)
+        pause = 0.002
         while self.dul.peek_next_pdu() is None:
             if self._closed.is_set() or not self.dul.is_alive() or time.monotonic() > deadline:
                 return False
-            time.sleep(0.002)
+            if time.monotonic() > began + SILENT_SECONDS:
+                pause = self.dul._run_loop_delay = SILENT_PAUSE
+            time.sleep(pause)
+        self.dul._run_loop_delay = prompt
         return True
 
     def _hang_up(self) -> None:
@@ -227,6 +239,9 @@ class Server(ThreadedAssociationServer):
         return client, address
 
     def close(self) -> None:
-        """Accept nothing more; associations go on."""
+        """Accept nothing more; associations go on, connections that have not asked for one end."""
         BaseServer.shutdown(self)
+        for assoc in self.active_associations:
+            if isinstance(assoc, _Association):
+                assoc.dismiss()
         self.server_close()

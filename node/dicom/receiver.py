@@ -23,6 +23,7 @@ from node.dicom.indexer import Indexer
 from node.dicom.intake import Intake
 from node.dicom.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, Command
 from node.dicom.reconcile import reconcile
+from node.errors import OverreadError
 from node.records.engine import Records
 from node.settings import DicomSection, Settings
 from node.storage import Spool
@@ -80,9 +81,11 @@ class PynetdicomReceiver:
             (evt.EVT_C_STORE, self._store),
             (evt.EVT_C_ECHO, self._echo),
         ]
-        self._server = Server(
-            self._entity(), (self._settings.host, self._settings.port), handlers, self._ended, self._malformed
-        )
+        address = (self._settings.host, self._settings.port)
+        try:
+            self._server = Server(self._entity(), address, handlers, self._ended, self._malformed)
+        except OSError as exc:
+            raise OverreadError(f"cannot listen on {address[0]}:{address[1]} (DICOM): {exc.strerror}") from exc
         threading.Thread(target=self._server.serve_forever, args=(0.1,), name="acceptor", daemon=True).start()
         self._log.info("listening", host=self._settings.host, port=self.port, ae_title=self._settings.ae_title)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import os
 import socket
 import time
 from collections.abc import Callable
@@ -73,7 +74,11 @@ class MllpServer:
 
     async def start(self) -> None:
         """Listen."""
-        self._server = await asyncio.start_server(self._connected, self.settings.host, self.settings.port)
+        host, port = self.settings.host, self.settings.port
+        try:
+            self._server = await asyncio.start_server(self._connected, host, port)
+        except OSError as exc:
+            raise OverreadError(f"cannot listen on {host}:{port} (HL7): {os.strerror(exc.errno or 0)}") from exc
         self._log.info("mllp.listening", host=self.settings.host, port=self.port)
 
     async def stop(self, timeout: float = 5.0) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable, Sequence
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session, selectinload
 
 from node.records import timeline
@@ -43,23 +43,27 @@ def newest(session: Session, job: Job, kind: str) -> Result | None:
 
 
 def due(session: Session, destination: str, limit: int) -> Sequence[Delivery]:
-    """Return what a destination is owed now, oldest first; nothing overtakes its elders of one kind and study."""
+    """Return what a destination is owed now, oldest first, of each kind and study the eldest alone.
+
+    So nothing overtakes its elders, and what waits for another try holds back nothing else.
+    """
     waiting = (DeliveryState.QUEUED, DeliveryState.RETRYING)
+    eldest = (
+        select(func.min(Delivery.id))
+        .join(Delivery.result)
+        .join(Result.job)
+        .where(Delivery.destination == destination, Delivery.state.in_(ACTIVE))
+        .group_by(Job.study_fk, Result.kind)
+    )
     query = (
         select(Delivery)
         .options(selectinload(Delivery.result).selectinload(Result.job).selectinload(Job.study))
-        .where(Delivery.destination == destination, Delivery.state.in_(waiting))
+        .where(Delivery.destination == destination, Delivery.state.in_(waiting), Delivery.next_at <= now())
+        .where(Delivery.id.in_(eldest))
         .order_by(Delivery.id)
         .limit(limit)
     )
-    moment, held, ready = now(), set(), []
-    for row in session.scalars(query):
-        lane = (row.result.kind, row.result.job.study_fk)
-        if row.next_at > moment:
-            held.add(lane)
-        elif lane not in held:
-            ready.append(row)
-    return ready
+    return session.scalars(query).all()
 
 
 def step(delivery: Delivery, state: DeliveryState, *, status: str = "", reason: str = "") -> None:
@@ -112,12 +116,32 @@ def again(session: Session, delivery_id: int) -> None:
     _line(session, delivery, "delivery.queued", f"queued again for {delivery.destination} by hand.", "info")
 
 
-def recover(session: Session) -> int:
-    """Queue again what was being sent when the process ended; the receiver drops what it already has."""
-    stuck = session.scalars(select(Delivery).where(Delivery.state == DeliveryState.SENDING)).all()
+def recover(session: Session, destination: str | None = None) -> int:
+    """Queue again what is marked as being sent and is not; the receiver drops what it already has.
+
+    Call it when nothing is being sent: after a start, or, for one destination, between its rounds.
+    """
+    query = select(Delivery).where(Delivery.state == DeliveryState.SENDING)
+    if destination is not None:
+        query = query.where(Delivery.destination == destination)
+    stuck = session.scalars(query).all()
     for delivery in stuck:
         step(delivery, DeliveryState.QUEUED)
     return len(stuck)
+
+
+def without_destination(session: Session, known: Iterable[str]) -> int:
+    """Say of deliveries to destinations that are not configured any more that they wait; returns how many."""
+    query = (
+        select(Delivery.destination, func.count(Delivery.id))
+        .where(Delivery.state.in_(ACTIVE), Delivery.destination.not_in(list(known)))
+        .group_by(Delivery.destination)
+    )
+    found = session.execute(query).all()
+    for name, count in found:
+        text = f"{name} is no destination any more; deliveries that wait until it is one again: {count}."
+        timeline.add(session, "delivery.no_destination", text, level="warning")
+    return sum(count for _, count in found)
 
 
 def all_delivered(session: Session, study: Study) -> bool:

@@ -228,7 +228,7 @@ class Hospital:
 
 
 def _segments(path: Path) -> tuple[str, ...]:
-    text = path.read_bytes().decode("utf-8", errors="replace")  # read_text would make line feeds of the carriage returns
+    text = path.read_bytes().decode("utf-8", errors="replace")  # read_text would turn the carriage returns
     return tuple(line for line in text.split("\r") if line)
 
 

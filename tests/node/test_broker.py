@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import redis
 
-from node.broker import BUILD, INFER, Broker, Task, broker_url, embedded_command, embedded_socket
+from node.broker import BUILD, INFER, Broker, Task, broker_url, celery_app, embedded_command, embedded_socket
 from node.errors import BrokerUnavailable
 from node.settings import BrokerSection, NodeSection, Settings
 from tests.peers import eventually
@@ -33,22 +34,34 @@ def test_what_waits_is_pending_under_its_task_id(broker: Broker) -> None:
     tasks = [Task(INFER, "a", 0), Task(INFER, "b", 1, "STAT"), Task(BUILD, "a", 1, "ASAP")]
     for task in tasks:
         broker.send(task)
-    assert broker.pending() == {task.id for task in tasks}
+    assert broker.pending(60) == {task.id for task in tasks}
 
 
 def test_an_emptied_broker_has_nothing_pending_and_takes_tasks_again(broker: Broker, settings: Settings) -> None:
     broker.send(Task(INFER, "a", 0))
     with redis.Redis(unix_socket_path=str(embedded_socket(settings.node.root))) as client:
         client.flushall()
-    assert broker.pending() == set()
+    assert broker.pending(60) == set()
     broker.send(Task(INFER, "a", 0))
-    assert broker.pending() == {Task(INFER, "a", 0).id}
+    assert broker.pending(60) == {Task(INFER, "a", 0).id}
+
+
+def test_what_a_worker_took_long_ago_is_no_longer_pending_since_the_worker_may_be_lost(
+    broker: Broker, settings: Settings
+) -> None:
+    task = Task(BUILD, "a", 1)
+    broker.send(task)
+    with celery_app(broker_url(settings)).connection_for_read() as connection, connection.channel() as channel:
+        eventually("a worker has taken it", lambda: channel.basic_get("cpu"))
+        assert broker.pending(60) == {task.id}
+        time.sleep(0.05)
+        assert broker.pending(0.04) == set()
 
 
 def test_a_message_that_is_not_ours_does_no_harm(broker: Broker, settings: Settings) -> None:
     with redis.Redis(unix_socket_path=str(embedded_socket(settings.node.root))) as client:
         client.lpush("gpu", b"not json", b"[]", b'{"headers": 3}')
-    assert broker.pending() == set()
+    assert broker.pending(60) == set()
 
 
 def test_the_embedded_broker_listens_on_no_network_port_and_keeps_its_file(settings: Settings) -> None:
@@ -70,4 +83,4 @@ def test_a_broker_that_is_away_is_an_error_that_says_so(settings: Settings) -> N
     with pytest.raises(BrokerUnavailable):
         away.send(Task(INFER, "a", 0))
     with pytest.raises(BrokerUnavailable):
-        away.pending()
+        away.pending(60)

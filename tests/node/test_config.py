@@ -102,6 +102,13 @@ def test_broken_toml_names_the_place(tmp_path: Path) -> None:
     assert "line 2" in problems(tmp_path, "[node]\nroot = \n")
 
 
+def test_a_file_that_is_no_text_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "overread.toml"
+    path.write_bytes(b"\xff\xfe[node]")
+    with pytest.raises(ConfigError, match="not UTF-8"):
+        load(path, {})
+
+
 def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="does not exist"):
         load(tmp_path / "none.toml", {})

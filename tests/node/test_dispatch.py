@@ -30,7 +30,7 @@ class MemoryBroker:
             raise BrokerUnavailable("away")
         self.sent.append(task)
 
-    def pending(self) -> set[str]:
+    def pending(self, held_seconds: float) -> set[str]:
         if self.away:
             raise BrokerUnavailable("away")
         return {task.id for task in self.sent}

@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import psutil
@@ -101,6 +101,22 @@ def test_a_process_that_ignores_sigterm_is_killed_in_time_and_the_status_says_so
     assert time.monotonic() - began < 5
     assert status == [1]
     assert child(STUBBORN) is None
+
+
+def test_a_busy_record_store_delays_neither_a_restart_nor_the_stop(tmp_path: Path) -> None:
+    of = settings(tmp_path)
+    busy = Records(of.database_url)
+    with ExitStack() as lock:
+        with supervised(of, role("gateway", SLEEPER)):
+            eventually("it has started", lambda: "The node started." in texts(of))
+            lock.enter_context(busy.write())
+            began = time.monotonic()
+            victim = child(SLEEPER)
+            assert victim is not None
+            victim.kill()
+            eventually("it runs again", lambda: (now := child(SLEEPER)) is not None and now.pid != victim.pid)
+        assert time.monotonic() - began < 10
+    busy.close()
 
 
 def test_two_nodes_do_not_share_a_root(tmp_path: Path) -> None:

@@ -207,8 +207,10 @@ def concept(code: Code) -> CodedConcept:
 
 def series_number(source: Dataset, offset: int) -> int:
     """Series Number that sorts behind the images: 10051 and 10052 belong to series 5."""
-    number = source.get("SeriesNumber")
-    base = int(number) if number not in (None, "") else 0
+    try:
+        base = int(source.get("SeriesNumber") or 0)
+    except (TypeError, ValueError):  # no number, or several
+        base = 0
     return (1000 + (base if 0 <= base < 100_000_000 else 0)) * 10 + offset
 
 

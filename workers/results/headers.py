@@ -6,6 +6,7 @@ Source headers are often incomplete. What the standard allows to be empty is sup
 from __future__ import annotations
 
 import datetime as dt
+import math
 from collections.abc import Callable, Iterable
 from copy import deepcopy
 from typing import Any
@@ -14,6 +15,7 @@ from highdicom.content import PixelMeasuresSequence, PlaneOrientationSequence
 from highdicom.enum import CoordinateSystemNames, SpecificCharacterSetValues
 from pydicom.charset import convert_encodings, decode_bytes, encode_string
 from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
 from pydicom.valuerep import DA, TM
 
 from models.contracts import Geometry
@@ -101,16 +103,22 @@ def _writable(text: str, encodings: list[str]) -> bool:
 
 
 def _complete(ds: Dataset) -> None:
-    """Supply type 2 attributes empty, and empty those whose value is not one of the standard's."""
+    """Supply type 2 attributes empty, and empty those whose value is not one of the standard's.
+
+    Of a name with a backslash in it, which makes several names of it, the first stays.
+    """
     for keyword in TYPE_2:
         if keyword not in ds:
             setattr(ds, keyword, None)
+    for keyword in ("PatientName", "ReferringPhysicianName"):
+        if isinstance(ds[keyword].value, MultiValue):
+            setattr(ds, keyword, ds[keyword].value[0])
     if ds.PatientSex not in ("M", "F", "O", "", None):
         ds.PatientSex = None
     _empty_unless(ds, "PatientBirthDate", DA)
     _empty_unless(ds, "StudyDate", DA)
     _empty_unless(ds, "StudyTime", TM)
-    if "SliceThickness" not in ds:
+    if _thickness(ds) is None:
         ds.SliceThickness = None  # highdicom asks for it; the builder writes pixel measures of its own
 
 
@@ -152,12 +160,20 @@ def pixel_measures(source: Dataset, geometry: Geometry) -> PixelMeasuresSequence
     thickness, a segmentation's slice is as thick as the slices are apart.
     """
     between, *in_plane = (round(value, 9) for value in geometry.spacing)
-    thickness = source.get("SliceThickness")
     return PixelMeasuresSequence(
         pixel_spacing=[float(value) for value in source.get("PixelSpacing", in_plane)],
-        slice_thickness=float(thickness) if thickness else between,
+        slice_thickness=_thickness(source) or between,
         spacing_between_slices=between,
     )
+
+
+def _thickness(ds: Dataset) -> float | None:
+    """Slice Thickness, None where it is missing or no positive number: some scanners write a decimal comma."""
+    try:
+        thickness = float(ds.get("SliceThickness") or 0)
+    except (TypeError, ValueError):
+        return None
+    return thickness if 0 < thickness < math.inf else None
 
 
 def plane_orientation(source: Dataset) -> PlaneOrientationSequence:

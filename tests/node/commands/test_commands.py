@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import json
+import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -106,6 +109,42 @@ def test_a_wrong_key_in_the_configuration_is_an_error_of_one_line(tmp_path: Path
     said = run("check", "--config", path)
     assert said.exit_code == 2
     assert "overread.toml:2: dicom.prot: unknown key" in said.stderr
+
+
+def test_a_root_that_cannot_be_made_is_an_error_of_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    path = tmp_path / "overread.toml"
+    path.write_text(f'[node]\nroot = "{tmp_path / "file" / "data"}"\n', encoding="utf-8")
+    said = run("serve", "--config", path)
+    assert said.exit_code == 2
+    assert said.stderr.startswith("overread: [Errno")
+    assert said.stderr.count("\n") == 1
+
+
+def test_records_that_are_no_database_are_an_error_of_one_line(config: Path, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "overread.sqlite").write_bytes(b"no database at all" * 100)
+    said = run("study", "list", "--config", config)
+    assert said.exit_code == 2
+    assert "the records cannot be used: file is not a database" in said.stderr
+
+
+def test_ports_that_are_taken_are_named(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        for command, section in (("receiver", "dicom"), ("gateway", "hl7")):
+            path = tmp_path / "overread.toml"
+            root = f'[node]\nroot = "{tmp_path / "data"}"\n'
+            path.write_text(f'{root}[{section}]\nhost = "127.0.0.1"\nport = {port}\n', encoding="utf-8")
+            said = subprocess.run(
+                [sys.executable, "-m", "node", command, "--config", path],
+                capture_output=True, text=True, timeout=60, check=False,
+            )  # fmt: skip
+            assert said.returncode == 2
+            assert f"overread: cannot listen on 127.0.0.1:{port}" in said.stderr
+            assert "Traceback" not in said.stderr
 
 
 def test_a_generated_study_is_sent_and_the_rules_are_tried_on_it(config: Path, tmp_path: Path) -> None:

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
 
 from node import delivery
 from node.delivery.outbox import Outbox
 from node.delivery.transport import Outcome
-from node.records import results
+from node.records import results, timeline
 from node.records.engine import Records
 from node.records.schema import Delivery, now
 from node.records.states import DeliveryState
@@ -28,11 +29,18 @@ def outbox(settings: Settings, records: Records) -> Outbox:
     return Outbox(settings.destinations[0], settings, records)
 
 
-def queue(records: Records, root: Path, *uids: str, kind: str = "sr") -> None:
+def queue(records: Records, root: Path, *uids: str, study: str = "1.2.3", kind: str = "sr") -> None:
+    """Queue objects of one study."""
     with records.write() as session:
-        job = factories.job(session, factories.study(session))
+        job = factories.job(session, factories.study(session, study))
         for uid in uids:
             factories.result(session, job, root, uid, ["out"], kind)
+
+
+def queue_apart(records: Records, root: Path, *uids: str) -> None:
+    """Queue an object for each of several studies."""
+    for uid in uids:
+        queue(records, root, uid, study=f"1.2.{uid}")
 
 
 def states(records: Records) -> list[DeliveryState]:
@@ -56,11 +64,11 @@ def transport(monkeypatch: pytest.MonkeyPatch, *answers: bool | Exception) -> li
 
 
 def test_what_is_due_is_delivered_once(outbox: Outbox, records: Records, tmp_path: Path) -> None:
-    queue(records, tmp_path, "1.1", "1.2")
+    queue_apart(records, tmp_path, "1.1", "1.2")
     assert outbox.work() == 2
     assert outbox.work() == 0
     assert states(records) == [DeliveryState.DELIVERED] * 2
-    assert (tmp_path / "out" / "1.2.3" / "1.1.dcm").read_bytes() == b"object 1.1"
+    assert (tmp_path / "out" / "1.2.1.1" / "1.1.dcm").read_bytes() == b"object 1.1"
 
 
 def test_an_object_queued_twice_for_a_destination_is_one_delivery(records: Records, tmp_path: Path) -> None:
@@ -87,7 +95,7 @@ def test_a_refusal_is_kept_with_its_status_and_tried_again_later(
 def test_a_broken_transport_counts_as_a_failure_of_everything_it_was_given(
     outbox: Outbox, records: Records, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    queue(records, tmp_path, "1.1", "1.2")
+    queue_apart(records, tmp_path, "1.1", "1.2")
     transport(monkeypatch, RuntimeError("Doe^Jane"))
     outbox.work()
     assert states(records) == [DeliveryState.RETRYING] * 2
@@ -98,7 +106,7 @@ def test_a_broken_transport_counts_as_a_failure_of_everything_it_was_given(
 def test_what_was_not_tried_after_a_success_waits_for_the_next_round(
     outbox: Outbox, records: Records, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    queue(records, tmp_path, "1.1", "1.2")
+    queue_apart(records, tmp_path, "1.1", "1.2")
     transport(monkeypatch, True)
     outbox.work()
     assert states(records) == [DeliveryState.DELIVERED, DeliveryState.QUEUED]
@@ -107,11 +115,69 @@ def test_what_was_not_tried_after_a_success_waits_for_the_next_round(
 def test_nothing_overtakes_an_earlier_object_of_its_kind_and_study(
     outbox: Outbox, records: Records, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    queue(records, tmp_path, "1.1", "1.2", kind="oru")
-    seen = transport(monkeypatch, False)
+    queue(records, tmp_path, "1.1", "1.2", "1.3")
+    seen = transport(monkeypatch, False, True)
     outbox.work()
     outbox.work()
     assert seen == ["1.1"]
+    with records.write() as session:
+        session.get_one(Delivery, 1).next_at = now()
+    transport(monkeypatch, True, True)
+    assert [outbox.work() for _ in range(4)] == [1, 1, 1, 0]
+
+
+def test_objects_that_wait_for_another_try_hold_back_nobody_else_however_many_they_are(
+    outbox: Outbox, records: Records, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("node.delivery.outbox.BATCH", 2)
+    queue_apart(records, tmp_path, "1.1", "1.2", "1.3")
+    transport(monkeypatch, False, False)
+    outbox.work()
+    transport(monkeypatch, True)
+    outbox.work()
+    assert states(records) == [DeliveryState.RETRYING, DeliveryState.RETRYING, DeliveryState.DELIVERED]
+
+
+def test_what_could_not_be_recorded_is_sent_again_in_the_next_round(
+    outbox: Outbox, records: Records, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue_apart(records, tmp_path, "1.1", "1.2")
+
+    def away(*_: object) -> None:
+        raise OperationalError("UPDATE", {}, Exception("database is locked"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("node.delivery.outbox.results.delivered", away)
+        patch.setattr("node.delivery.outbox.results.refused", away)
+        with pytest.raises(OperationalError):
+            outbox.work()
+    assert DeliveryState.SENDING in states(records)
+    outbox.work()
+    assert states(records) == [DeliveryState.DELIVERED] * 2
+
+
+def test_a_file_that_is_gone_holds_back_no_message_of_another_study(records: Records, tmp_path: Path) -> None:
+    destination = Destination(name="out", kind="mllp", host="127.0.0.1", port=1, send=("sr",))
+    settings = Settings(node=NodeSection(root=tmp_path), destinations=(destination,))
+    queue_apart(records, tmp_path, "1.1", "1.2")
+    (tmp_path / "results" / "1.1.dcm").unlink()
+    Outbox(destination, settings, records).work()
+    with records.read() as session:
+        gone, other = session.scalars(select(Delivery).order_by(Delivery.id))
+        assert (gone.status, other.status) == ("FileNotFoundError", "no answer")
+
+
+def test_deliveries_whose_destination_was_removed_wait_and_the_timeline_says_so(
+    records: Records, tmp_path: Path
+) -> None:
+    queue_apart(records, tmp_path, "1.1", "1.2")
+    with records.write() as session:
+        assert results.without_destination(session, ["out"]) == 0
+        assert results.without_destination(session, ["another"]) == 2
+    with records.read() as session:
+        [line] = timeline.of_node(session)
+        assert line.text == "out is no destination any more; deliveries that wait until it is one again: 2."
+    assert states(records) == [DeliveryState.QUEUED] * 2
 
 
 def test_after_days_of_refusals_a_delivery_is_given_up_and_can_be_queued_again_by_hand(

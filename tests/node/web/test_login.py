@@ -171,6 +171,7 @@ def test_no_configured_password_or_a_broken_hash_lets_nobody_in(web: WebSection)
         ("Basic !!!", None),
         ("Basic cmVhZGVy", None),
         ("Basic /w==", None),
+        ("Basic \xff\xff", None),
         ("Bearer x", None),
         ("", None),
     ],
