@@ -69,6 +69,7 @@ def embedded_command(root: Path) -> list[str]:
         "save": "",
         "daemonize": "no",
         "loglevel": "warning",
+        "logfile": str(folder / "valkey.log"),
         "maxmemory-policy": "noeviction",
     }
     return [str(get_binary_path()), *(word for key, value in options.items() for word in (f"--{key}", value))]

@@ -6,6 +6,7 @@ Commands that need only the node are in :mod:`node.commands`; those that need mo
 from __future__ import annotations
 
 import dataclasses
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +16,7 @@ from node import __version__
 from node.commands import check, conformance, delivery, demo, hl7, rules, send, simulate, study
 from node.commands.common import ConfigOption, JsonOption, dump, load, table, told
 from node.errors import OverreadError
+from node.settings import Settings
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -34,7 +36,6 @@ for name, part in (
     ("notes", notes_app),
 ):
     app.add_typer(part, name=name)
-app.command("check")(check.check)
 app.command("send")(send.send_files)
 app.command("demo")(demo.demo)
 app.command("conformance")(conformance.conformance)
@@ -55,13 +56,27 @@ def root(
     """Take the options of the command itself."""
 
 
+@app.command("check")
+@told
+def check_node(config: ConfigOption = None, json: JsonOption = False) -> None:
+    """Check configuration, root, database, broker, ports and destinations. Exit status 1 if one is not well."""
+    from models import catalog
+
+    check.report(load(config), catalog.names(), json)
+
+
 @app.command()
 @told
 def serve(config: ConfigOption = None) -> None:
     """Run the whole node on this machine: broker, receivers, gateway, workers."""
+    from models import catalog
     from node.supervisor import serve as run
 
-    raise typer.Exit(run(load(config), config))
+    settings = _service(config)
+    missing = settings.unknown_models(catalog.names())
+    if missing and settings.workers.processes:
+        raise OverreadError(f"rules: no model is called {', '.join(missing)}; there are: {', '.join(catalog.names())}")
+    raise typer.Exit(run(settings, config))
 
 
 @app.command()
@@ -70,7 +85,7 @@ def receiver(config: ConfigOption = None) -> None:
     """Run one receiver process (several may share the port)."""
     from node.dicom.receiver import run_receiver
 
-    run_receiver(load(config))
+    run_receiver(_service(config))
 
 
 @app.command()
@@ -79,7 +94,7 @@ def gateway(config: ConfigOption = None) -> None:
     """Run the gateway: MLLP server, web, completeness timers, delivery loops."""
     from node.gateway import run_gateway
 
-    run_gateway(load(config))
+    run_gateway(_service(config))
 
 
 @app.command()
@@ -94,7 +109,13 @@ def worker(
     """Run one Celery worker."""
     from workers.app import run_worker
 
-    run_worker(load(config), name, tuple(queues.split(",")))
+    run_worker(_service(config), name, tuple(queues.split(",")))
+
+
+def _service(config: Path | None) -> Settings:
+    """Load the settings of a process that keeps patient data: what it writes is its user's alone."""
+    os.umask(0o077)
+    return load(config)
 
 
 @models_app.command("list")

@@ -72,6 +72,7 @@ class Dispatcher:
         )
         match_study(session, study)
         self._ask(session, study)
+        self._log.info("study.complete", study=study.id, state=study.state.value, count=count)
 
     def _ask(self, session: Session, study: Study) -> None:
         order_priority = study.order.priority if study.order else None

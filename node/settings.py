@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -229,6 +230,10 @@ class Settings(Section):
     def effective_rules(self) -> tuple[Rule, ...]:
         """The configured rules, or the default set where the configuration has none."""
         return DEFAULT_RULES if self.rules is None else self.rules
+
+    def unknown_models(self, known: Collection[str]) -> list[str]:
+        """Return the models that rules ask for and that are not among ``known``."""
+        return sorted({model for rule in self.effective_rules for model in rule.run} - set(known))
 
     @property
     def database_url(self) -> str:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from node import logs
+from node import logs, ports
 from node.broker import Broker, broker_url, embedded_command
 from node.errors import OverreadError
 from node.records import timeline
@@ -182,7 +182,7 @@ class Supervisor:
                 if self._stopping:
                     return
                 if time.monotonic() > deadline or (self._broker and self._broker.died() is not None):
-                    raise OverreadError("the embedded broker did not start: see its lines above")
+                    raise OverreadError("the embedded broker did not start: see broker/valkey.log under the root")
                 time.sleep(0.05)
         finally:
             broker.close()
@@ -250,7 +250,15 @@ class _lock:  # noqa: N801  used as a function
 
 
 def serve(settings: Settings, config: Path | None) -> int:
-    """Run the node until SIGTERM or SIGINT; returns the exit status."""
+    """Run the node until SIGTERM or SIGINT; returns the exit status.
+
+    Raises
+    ------
+    OverreadError
+        If a port is taken, another node runs on the root, or the broker does not start.
+    """
+    if taken := ports.problems(settings):
+        raise OverreadError("\n".join(taken))
     supervisor = Supervisor(settings, roles(settings, config))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, supervisor.stop)

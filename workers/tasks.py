@@ -11,7 +11,7 @@ from collections.abc import Callable
 from sqlalchemy.orm import Session
 
 from models import notes
-from models.contracts import InputDeclined, Prediction
+from models.contracts import InputDeclined, ModelError, Prediction
 from node.broker import BUILD, Task
 from node.errors import BrokerUnavailable, OverreadError
 from node.records import jobs, timeline
@@ -146,4 +146,4 @@ def _send(context: Context, task: Task) -> None:
 
 def _reason(exc: Exception) -> str:
     """Foreign exception texts may quote the input: only the class is told."""
-    return str(exc) if isinstance(exc, OverreadError) else f"internal error ({type(exc).__name__})"
+    return str(exc) if isinstance(exc, OverreadError | ModelError) else f"internal error ({type(exc).__name__})"

@@ -30,8 +30,8 @@ from models.training.progress import recording
 EPOCHS = 70
 
 #: The second stage, which adds the validation part: epochs, and a lower highest learning rate.
-REFIT_EPOCHS = 18
-REFIT_LEARNING_RATE = 5e-4
+REFIT_EPOCHS = 90
+REFIT_LEARNING_RATE = 1e-3
 SPLIT_FILE = "split.json"
 REPORT_FILE = "report.json"
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass
 
 import typer
 
+from node import ports
 from node.broker import Broker, broker_url
-from node.commands.common import ConfigOption, JsonOption, dump, load, out, told
+from node.commands.common import dump, out
 from node.dicom.sender import echo
 from node.errors import OverreadError
 from node.records.engine import Records
@@ -30,11 +31,9 @@ class Check:
     text: str
 
 
-@told
-def check(config: ConfigOption = None, json: JsonOption = False) -> None:
-    """Check configuration, root, database, broker, ports and destinations. Exit status 1 if one is not well."""
-    settings = load(config)
-    found = list(checks(settings))
+def report(settings: Settings, models: Collection[str], json: bool) -> None:
+    """Print what was tried; exit status 1 if something is not well."""
+    found = list(checks(settings, models))
     if json:
         dump([asdict(item) for item in found])
     else:
@@ -46,19 +45,16 @@ def check(config: ConfigOption = None, json: JsonOption = False) -> None:
         raise typer.Exit(1)
 
 
-def checks(settings: Settings) -> Iterator[Check]:
-    """Try everything that the node needs."""
+def checks(settings: Settings, models: Collection[str]) -> Iterator[Check]:
+    """Try everything that the node needs; ``models`` are the names that rules may ask for."""
     yield Check("configuration", True, "read; every key is known")
+    yield _models(settings, models)
     yield _root(settings)
     yield _database(settings)
     running = _broker_ready(settings)
     yield _broker(settings, running)
     if not running:
-        for name, host, port in (
-            ("dicom", settings.dicom.host, settings.dicom.port),
-            ("hl7", settings.hl7.host, settings.hl7.port),
-            ("web", settings.web.host, settings.web.port),
-        ):
+        for name, host, port in ports.of_node(settings):
             yield _port(name, host, port)
     if not settings.dicom.peers:
         yield Check(
@@ -106,14 +102,16 @@ def _broker(settings: Settings, running: bool) -> Check:
 
 
 def _port(name: str, host: str, port: int) -> Check:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as exc:
-            return Check(f"{name}.port", False, f"{host}:{port} cannot be bound: {exc.strerror}; set {name}.port")
-    return Check(f"{name}.port", True, f"{host}:{port} is free")
+    why = ports.problem(host, port)
+    text = "is free" if why is None else f"cannot be listened on: {why}; set {name}.port"
+    return Check(f"{name}.port", why is None, f"{host}:{port} {text}")
+
+
+def _models(settings: Settings, known: Collection[str]) -> Check:
+    missing = settings.unknown_models(known)
+    if missing:
+        return Check("rules", False, f"no model is called {', '.join(missing)}; there are: {', '.join(known)}")
+    return Check("rules", True, f"{len(settings.effective_rules)} rules, every model is known")
 
 
 def _destination(destination: Destination, settings: Settings) -> Check:

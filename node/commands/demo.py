@@ -87,7 +87,8 @@ def _show(hospital: Hospital, outcome: Outcome) -> None:
     _findings(outcome)
     _places(hospital, outcome)
     _message(outcome)
-    console.print(f"Worklist: [link={hospital.web}]{hospital.web}[/link]")
+    up = "" if sys.stdin.isatty() else " (stops now; on a terminal the node stays up)"
+    console.print(f"Worklist: [link={hospital.web}]{hospital.web}[/link]{up}")
 
 
 def _timeline(outcome: Outcome) -> None:

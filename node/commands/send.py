@@ -38,17 +38,17 @@ def send_files(
     if len(arguments) < 2:
         raise OverreadError("give at least one PATH, then AE@HOST:PORT")
     ae_title, host, port = parse_address(arguments[-1])
-    files = collect([_existing(path) for path in arguments[:-1]]).files
-    if not files:
-        raise OverreadError("there is no DICOM file among the paths")
+    found = collect([_existing(path) for path in arguments[:-1]])
+    if not found.files:
+        raise OverreadError("there is no DICOM object with valid UIDs among the paths")
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     outcomes: list[SendOutcome] = []
     with Progress(*columns, console=err, disable=json) as progress:
-        task = progress.add_task(f"C-STORE to {ae_title}", total=len(files))
-        for outcome in send(files, host, port, called_ae=ae_title, calling_ae=calling, timeout=timeout):
+        task = progress.add_task(f"C-STORE to {ae_title}", total=len(found.files))
+        for outcome in send(found.files, host, port, called_ae=ae_title, calling_ae=calling, timeout=timeout):
             outcomes.append(outcome)
             progress.advance(task)
-    _report(outcomes, json)
+    _report(outcomes, found.skipped, json)
 
 
 def _existing(text: str) -> Path:
@@ -58,13 +58,14 @@ def _existing(text: str) -> Path:
     return path
 
 
-def _report(outcomes: list[SendOutcome], json: bool) -> None:
+def _report(outcomes: list[SendOutcome], left_out: int, json: bool) -> None:
     refused = [outcome for outcome in outcomes if not outcome.ok]
     if json:
         dump(
             {
                 "sent": len(outcomes),
                 "accepted": len(outcomes) - len(refused),
+                "left_out": left_out,
                 "refused": [
                     {"path": str(item.path), "status": _status(item), "comment": item.comment} for item in refused
                 ],
@@ -73,7 +74,8 @@ def _report(outcomes: list[SendOutcome], json: bool) -> None:
     else:
         for item in refused:
             err.print(f"{item.path}: {_status(item)} {item.comment}", style="red", markup=False, highlight=False)
-        out.print(f"{len(outcomes) - len(refused)} of {len(outcomes)} accepted.")
+        rest = f" {left_out} files are no DICOM objects with valid UIDs and were left out." if left_out else ""
+        out.print(f"{len(outcomes) - len(refused)} of {len(outcomes)} accepted.{rest}")
     if refused:
         raise typer.Exit(1)
 

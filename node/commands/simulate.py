@@ -63,6 +63,7 @@ def pacs(
     port: Annotated[int, typer.Option(help="DICOM port.")] = 11113,
 ) -> None:
     """Run a PACS that keeps what it gets as files, until Ctrl-C."""
+    out.print(f"PACS {ae_title} listens on {host}:{port}, objects go to {folder}; Ctrl-C stops it.")
     run_pacs(folder, ae_title, host, port)
 
 
@@ -85,7 +86,10 @@ def message(
     accession: AccessionOption = "A1",
 ) -> None:
     """Send a message about the made-up patient over MLLP and show the answer."""
-    _, host, port = parse_address(f"RIS@{address}")
+    try:
+        _, host, port = parse_address(f"RIS@{address}")
+    except OverreadError as exc:
+        raise OverreadError(f"{address!r} is not HOST:PORT, such as 127.0.0.1:2575") from exc
     person, number = Person(), f"{accession}-{time.time_ns()}"
     builders = {
         "order": lambda: order(person, accession=accession),

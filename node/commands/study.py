@@ -8,11 +8,10 @@ import typer
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from node.commands.common import ConfigOption, JsonOption, dump, out, records, table, told
+from node.commands.common import ConfigOption, JsonOption, dump, load, out, records, table, told
 from node.errors import OverreadError
 from node.records import jobs, timeline
 from node.records.schema import Job, Study
-from node.records.states import JobState, StudyState, check
 
 app = typer.Typer(no_args_is_help=True, help="Studies: list, show, run again.")
 StudyArgument = Annotated[str, typer.Argument(help="The study's number in the worklist, or its Study Instance UID.")]
@@ -41,8 +40,11 @@ def show(study: StudyArgument, config: ConfigOption = None, json: JsonOption = F
         dump(data)
         return
     out.print(f"[bold]Study {data['id']}[/bold]  {data['state']}  {data['reason']}", highlight=False)
+    out.print(f"{data['uid']}  accession {data['accession'] or '(none)'}  {data['description']}", markup=False)
     columns = ["model", "version", "state", "reason", "attempts"]
     table(columns, [[job[column] for column in columns] for job in data["jobs"]])
+    said = [[job["model"], text] for job in data["jobs"] for text in _said(job)]
+    table(["model", "finding or limit"], said)
     columns = ["kind", "uid", "destination", "state", "attempts", "status", "reason"]
     table(columns, [[row[column] for column in columns] for row in data["deliveries"]])
     table(["at", "level", "what"], [[row["at"], row["level"], row["text"]] for row in data["timeline"]])
@@ -51,19 +53,13 @@ def show(study: StudyArgument, config: ConfigOption = None, json: JsonOption = F
 @app.command()
 @told
 def retry(study: StudyArgument, config: ConfigOption = None) -> None:
-    """Queue the failed and declined jobs of a study again."""
+    """Ask the rules again and queue failed and declined jobs again; jobs that no rule asks for any more end."""
+    settings = load(config)
+    wanted = {model for rule in settings.effective_rules for model in rule.run}
     with records(config) as store, store.write() as session:
         row = find(session, study)
-        again = [job for job in row.jobs if job.state in (JobState.FAILED, JobState.DECLINED)]
-        for job in again:
-            jobs.step(job, JobState.QUEUED)
-            job.attempts = 0
-        if again and row.state is not StudyState.RECEIVING:
-            if row.state is not StudyState.ANALYSING:
-                check(row.state, StudyState.ANALYSING)
-            row.state = StudyState.ANALYSING
-            timeline.add(session, "study.retried", f"{len(again)} jobs queued again by hand.", study=row)
-    out.print(f"{len(again)} jobs queued again.")
+        again = jobs.again_by_hand(session, row, wanted)
+    out.print(f"Jobs queued again: {again}. The rules are asked again for new ones.")
 
 
 def find(session: Session, key: str) -> Study:
@@ -120,6 +116,10 @@ def _job(job: Job) -> dict[str, Any]:
         "findings": job.findings,
         "warnings": job.warnings,
     }
+
+
+def _said(job: dict[str, Any]) -> list[str]:
+    return [*(finding["text"] or finding["label"] for finding in job["findings"]), *job["warnings"]]
 
 
 def _deliveries(job: Job) -> list[dict[str, Any]]:

@@ -79,6 +79,7 @@ class Outbox:
         with self._records.write() as session:
             if outcome.ok:
                 results.delivered(session, outcome.delivery, outcome.status)
+                self._log.info("delivery.delivered", delivery=outcome.delivery, status=outcome.status)
                 return
             row = session.get_one(Delivery, outcome.delivery)
             again = next_try(row.attempts, row.created_at, now(), self._settings.delivery, random.random())  # noqa: S311

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, repeat
 
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
@@ -22,7 +23,7 @@ from node import logs
 from node.errors import OutOfResources
 from node.records import studies, timeline
 from node.records.engine import Records
-from node.records.schema import now
+from node.records.schema import Study, now
 from node.records.studies import InstanceHeader
 
 BATCH = 100
@@ -53,11 +54,12 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Noted:
-    """A line for the timeline that belongs to no study."""
+    """A line for the timeline, of a study where its UID is told and known."""
 
     kind: str
     text: str
     level: timeline.Level = "warning"
+    study_uid: str = ""
 
 
 Entry = Stored | Ended | Noted
@@ -173,7 +175,8 @@ def _ended(session: Session, entry: Ended, carried: dict[str, set[str]]) -> None
 
 
 def _noted(session: Session, entry: Noted, carried: dict[str, set[str]]) -> None:
-    timeline.add(session, entry.kind, entry.text, level=entry.level)
+    found = session.scalars(select(Study).where(Study.uid == entry.study_uid)).first() if entry.study_uid else None
+    timeline.add(session, entry.kind, entry.text, study=found, level=entry.level)
 
 
 _ENTER: dict[type, Callable[..., None]] = {Stored: _stored, Ended: _ended, Noted: _noted}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import select
@@ -169,6 +169,29 @@ def reopen(session: Session, job: Job, reason: str) -> None:
         check(study.state, StudyState.ANALYSING)
         study.state = StudyState.ANALYSING
     timeline.add(session, "job.reopened", f"{job.model}: report is looked at again: {reason}.", study=study)
+
+
+def again_by_hand(session: Session, study: Study, wanted: Collection[str]) -> int:
+    """Queue a study's failed and declined jobs again and have the rules asked anew; returns how many jobs were queued.
+
+    A job whose model is not among ``wanted`` ends: the rule that asked for it was changed.
+    """
+    queued = 0
+    for job in study.jobs:
+        if job.state not in (JobState.FAILED, JobState.DECLINED):
+            continue
+        if job.model in wanted:
+            step(job, JobState.QUEUED)
+            job.attempts = 0
+            queued += 1
+        else:
+            step(job, JobState.SUPERSEDED, "no rule asks for this model any more")
+    if study.state is not StudyState.RECEIVING:
+        check(study.state, StudyState.RECEIVING)
+        study.state = StudyState.RECEIVING
+    text = f"Run again by hand: {queued} jobs queued again, the rules are asked again."
+    timeline.add(session, "study.retried", text, study=study)
+    return queued
 
 
 def settle(session: Session, study_fk: int) -> None:

@@ -17,7 +17,7 @@ from node.errors import InputError
 Array = npt.NDArray[np.float64]
 
 SHAPE = (35, 51, 35)
-GREY, WHITE, FLUID, THALAMUS, VESSEL = 0.74, 1.50, 0.22, 1.22, 0.12
+GREY, WHITE, FLUID, THALAMUS, VESSEL, CEREBELLUM, BONE = 0.74, 1.50, 0.22, 1.22, 0.12, 1.30, 0.30
 """Intensities relative to the crop's median, as T1 weighting orders them."""
 
 # The long axis from tail to head: y, then x and z of the centre, then the half axes across (x) and up (z), in mm.
@@ -90,7 +90,7 @@ def _body(rng: np.random.Generator, x: Array, y: Array, z: Array) -> tuple[Array
 
 
 def _surroundings(rng: np.random.Generator, x: Array, y: Array, z: Array) -> Array:
-    """Return white matter, folded cortex beneath, thalamus above and towards the middle, cerebellum behind below."""
+    """Return white matter, folded cortex beneath, skull base, thalamus above and medial, cerebellum behind below."""
     tissue = np.full(SHAPE, WHITE)
     centre = np.interp(y, AXIS[:, 0], AXIS[:, 2])
     folds = _smooth(rng.standard_normal(SHAPE), 2.6)
@@ -98,13 +98,13 @@ def _surroundings(rng: np.random.Generator, x: Array, y: Array, z: Array) -> Arr
     arch = 0.012 * (x - 16.0) ** 2
     below = centre - z - arch
     tissue[(below > 7.5 + folds) & (below < 11.5 + 2.2 * folds)] = GREY
-    tissue[below > 16.0 + 2.5 * folds] = GREY
+    tissue[below > 16.0 + 2.5 * folds] = BONE
     tissue[(below > 11.5) & (below < 13.5) & (folds > 1.2)] = FLUID + 0.2
     tissue[(z - centre > 9.0 + folds) & (x < 17 + 2 * folds)] = THALAMUS
     leaves = np.sin(1.5 * (z + 0.35 * y - arch) + 2.0 * folds) > 0.1
     behind = (y < 17) & (below > 9.5 + folds) & (x < 24 + 2 * folds)
-    tissue[behind & leaves] = GREY + 0.1
-    tissue[behind & ~leaves] = 1.15
+    tissue[behind & leaves] = CEREBELLUM
+    tissue[behind & ~leaves] = CEREBELLUM + 0.15
     lateral = x > 27.5 + 1.5 * folds
     tissue[lateral & (np.abs(folds) < 0.55)] = GREY
     tissue[(y > 45.5 + 1.5 * folds) & (z < 12)] = VESSEL + 0.15

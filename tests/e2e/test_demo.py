@@ -33,7 +33,15 @@ def test_the_demo_shows_a_study_from_order_to_report_and_ends_with_status_0(tmp_
     folder = tmp_path / "demo"
     done = demo(folder)
     assert done.returncode == 0, done.stdout + done.stderr
-    for word in ("Timeline", "Findings", "SEG in the PACS", "SR in the PACS", "ORU^R01", "MSH|", "Worklist: http://127"):
+    for word in (
+        "Timeline",
+        "Findings",
+        "SEG in the PACS",
+        "SR in the PACS",
+        "ORU^R01",
+        "MSH|",
+        "Worklist: http://127",
+    ):
         assert word in done.stdout
     assert "Alzheimer disease: uncertain" in done.stdout
     assert "more segments, all in the file" in done.stdout

@@ -73,10 +73,57 @@ def test_failed_jobs_are_queued_again_by_hand(config: Path, store: Records) -> N
     with store.write() as session:
         study = factories.study(session, state=StudyState.FAILED)
         factories.job(session, study, JobState.FAILED, attempts=3)
-    assert "1 jobs queued again" in run("study", "retry", "1", "--config", config).stdout
+    assert "Jobs queued again: 1" in run("study", "retry", "1", "--config", config).stdout
     data = json.loads(run("study", "show", "1", "--config", config, "--json").stdout)
-    assert data["state"] == "analysing"
+    assert data["state"] == "receiving"  # the rules are asked again within a moment
     assert (data["jobs"][0]["state"], data["jobs"][0]["attempts"]) == ("queued", 0)
+
+
+def test_a_study_that_no_rule_wanted_is_judged_again_by_hand(config: Path, store: Records) -> None:
+    with store.write() as session:
+        factories.study(session, state=StudyState.UNWANTED)
+    assert run("study", "retry", "1", "--config", config).exit_code == 0
+    assert json.loads(run("study", "show", "1", "--config", config, "--json").stdout)["state"] == "receiving"
+
+
+def test_a_failed_job_that_no_rule_asks_for_any_more_ends(config: Path, store: Records) -> None:
+    with store.write() as session:
+        study = factories.study(session, state=StudyState.FAILED)
+        factories.job(session, study, JobState.FAILED, model="hipocampus")
+    assert "Jobs queued again: 0" in run("study", "retry", "1", "--config", config).stdout
+    data = json.loads(run("study", "show", "1", "--config", config, "--json").stdout)
+    assert data["jobs"][0]["state"] == "superseded"
+
+
+def test_a_rule_that_names_an_unknown_model_is_told_by_check_and_by_serve(config: Path) -> None:
+    config.write_text(config.read_text("utf-8") + '[[rules]]\nname = "r"\nrun = ["hipocampus"]\n', encoding="utf-8")
+    found = {item["name"]: item for item in json.loads(run("check", "--config", config, "--json").stdout)}
+    assert not found["rules"]["ok"]
+    said = run("serve", "--config", config)
+    assert said.exit_code == 2
+    assert "no model is called hipocampus; there are: hippocampus" in said.stderr
+
+
+def test_a_node_does_not_start_on_a_port_that_another_one_shares(config: Path) -> None:
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        text = f'[dicom]\nhost = "127.0.0.1"\nport = {port}\n'
+        config.write_text(config.read_text("utf-8") + text, encoding="utf-8")
+        said = run("serve", "--config", config)
+    assert said.exit_code == 2
+    assert f"dicom.port: 127.0.0.1:{port} cannot be listened on" in said.stderr
+
+
+def test_files_that_are_no_dicom_objects_are_counted(tmp_path: Path) -> None:
+    folder = tmp_path / "study"
+    run("simulate", "study", folder)
+    (folder / "photo.jpg").write_bytes(b"\xff\xd8 not DICOM")
+    with PacsSimulator(tmp_path / "pacs") as pacs:
+        said = json.loads(run("send", folder, f"SIM_PACS@127.0.0.1:{pacs.port}", "--json").stdout)
+    assert said["left_out"] == 1
 
 
 def test_a_given_up_delivery_is_queued_again_by_hand(config: Path, store: Records, tmp_path: Path) -> None:
