@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from models.contracts import Code, Finding, Measurement, Prediction, SegmentSpec, Side
+from models.cards import card_from_dict, card_to_dict
+from models.contracts import Code, Finding, Measurement, ModelCard, Prediction, SegmentSpec, Side
 from node import durable
 
 
@@ -51,9 +52,13 @@ def _segment(data: dict[str, Any]) -> SegmentSpec:
     )
 
 
-def save(prediction: Prediction, path: Path) -> None:
-    """Write durably: whole or not there at all, and on the disk when this returns."""
+def save(prediction: Prediction, card: ModelCard, path: Path) -> None:
+    """Write durably: whole or not there at all, and on the disk when this returns.
+
+    The card goes along: a report that is built again after an upgrade names the model that made the prediction.
+    """
     said = {
+        "card": card_to_dict(card),
         "findings": [to_json(finding) for finding in prediction.findings],
         "segments": [dataclasses.asdict(segment) for segment in prediction.segments],
         "warnings": list(prediction.warnings),
@@ -64,7 +69,7 @@ def save(prediction: Prediction, path: Path) -> None:
     durable.write(path, len(head).to_bytes(8, "little") + head + zlib.compress(labels, 1))
 
 
-def read(path: Path) -> Prediction:
+def read(path: Path) -> tuple[Prediction, ModelCard]:
     """Read what :func:`save` wrote."""
     raw = path.read_bytes()
     end = 8 + int.from_bytes(raw[:8], "little")
@@ -72,9 +77,10 @@ def read(path: Path) -> Prediction:
     labels = None
     if said["shape"] is not None:
         labels = np.frombuffer(zlib.decompress(raw[end:]), dtype=np.uint8).reshape(said["shape"])
-    return Prediction(
+    prediction = Prediction(
         findings=tuple(finding_from(item) for item in said["findings"]),
         labels=labels,
         segments=tuple(_segment(item) for item in said["segments"]),
         warnings=tuple(said["warnings"]),
     )
+    return prediction, card_from_dict(said["card"])

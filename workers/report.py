@@ -63,10 +63,11 @@ def make(context: Context, job_id: str) -> None:
 
 def _gather(context: Context, session: Session, job: Job, notes: list[Note], digest: str) -> ResultInput:
     previous = results.newest(session, job, "sr")
+    prediction, card = predictions.read(context.root / job.prediction)
     inp = ResultInput(
         sources=context.headers(session, job),
-        prediction=predictions.read(context.root / job.prediction),
-        card=context.model(job.model).card,
+        prediction=prediction,
+        card=card,
         input_digest=job.input_digest,
         context_digest=digest,
         job_id=job.id,

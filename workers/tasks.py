@@ -34,7 +34,7 @@ def infer(context: Context, job_id: str) -> None:
     try:
         with context.lease(job_id, context.name):
             prediction = _predict(context, job)
-            predictions.save(prediction, context.root / path)
+            predictions.save(prediction, context.model(job.model).card, context.root / path)
     except InputDeclined as exc:
         reason = str(exc)
         _if_held(context, job_id, lambda session, held: jobs.decline(session, held, reason))

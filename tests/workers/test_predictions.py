@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from models import catalog
 from models.contracts import Code, Finding, Measurement, Prediction, SegmentSpec, Side
 from workers import predictions
 
@@ -23,8 +24,10 @@ def prediction(labels: bool) -> Prediction:
 
 def test_a_prediction_comes_back_as_it_was(tmp_path: Path) -> None:
     before = prediction(labels=True)
-    predictions.save(before, tmp_path / "p")
-    after = predictions.read(tmp_path / "p")
+    card = catalog.card("hippocampus")
+    predictions.save(before, card, tmp_path / "p")
+    after, after_card = predictions.read(tmp_path / "p")
+    assert after_card == card
     assert after.findings == before.findings
     assert after.segments == before.segments
     assert after.warnings == before.warnings
@@ -34,8 +37,8 @@ def test_a_prediction_comes_back_as_it_was(tmp_path: Path) -> None:
 
 
 def test_a_prediction_that_draws_nothing_comes_back_too(tmp_path: Path) -> None:
-    predictions.save(prediction(labels=False), tmp_path / "p")
-    assert predictions.read(tmp_path / "p").labels is None
+    predictions.save(prediction(labels=False), catalog.card("hippocampus"), tmp_path / "p")
+    assert predictions.read(tmp_path / "p")[0].labels is None
 
 
 def test_a_finding_is_plain_json_for_the_records() -> None:
