@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 
+from rich.console import Console
 from rich.progress import track
 from sqlalchemy import select
 
@@ -85,7 +86,9 @@ def measure(runs: int) -> dict[str, object]:
             )
             quiet = {"quiet_seconds": 30.0, "release_quiet_seconds": 0.0}
             with running(folder / "node", extra, completeness=quiet) as node:
-                found = [one(node, seed) for seed in track(range(1, runs + 2), "studies")][1:]  # the first warms up
+                found = [
+                    one(node, seed) for seed in track(range(1, runs + 2), "studies", console=Console(stderr=True))
+                ][1:]  # the first warms up
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return {
