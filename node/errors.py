@@ -67,13 +67,6 @@ class OutOfResources(OverreadError):
     hl7_ack = "AE"
 
 
-class NotAuthorised(OverreadError):
-    """The peer is not on the allowlist."""
-
-    dicom_status = 0x0124
-    hl7_ack = "AR"
-
-
 class DeliveryError(OverreadError):
     """A destination did not take what was sent. ``status`` is its own word (DIMSE status, HTTP status, MSA-1)."""
 

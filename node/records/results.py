@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session, selectinload
 
 from node.records import timeline
-from node.records.schema import Delivery, Job, Result, Study, now
+from node.records.schema import Delivery, Job, Result, now
 from node.records.states import DeliveryState, check
 
 ACTIVE = (DeliveryState.QUEUED, DeliveryState.SENDING, DeliveryState.RETRYING)
@@ -142,17 +142,6 @@ def without_destination(session: Session, known: Iterable[str]) -> int:
         text = f"{name} is no destination any more; deliveries that wait until it is one again: {count}."
         timeline.add(session, "delivery.no_destination", text, level="warning")
     return sum(count for _, count in found)
-
-
-def all_delivered(session: Session, study: Study) -> bool:
-    """Whether nothing of a study is on its way any more."""
-    query = (
-        select(Delivery.id)
-        .join(Result, Result.id == Delivery.result_fk)
-        .join(Job, Job.id == Result.job_fk)
-        .where(Job.study_fk == study.id, Delivery.state.in_((*ACTIVE, DeliveryState.FAILED)))
-    )
-    return session.scalars(query).first() is None
 
 
 def _line(session: Session, delivery: Delivery, kind: str, text: str, level: timeline.Level) -> None:
