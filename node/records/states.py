@@ -1,4 +1,4 @@
-"""States of studies, jobs, deliveries and messages, and which steps between them exist.
+"""States of studies, jobs, deliveries, messages and what modalities ask and tell, and which steps between them exist.
 
 The table is the truth: :func:`check` refuses a step that is not in it.
 """
@@ -7,14 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
+from typing import Literal
 
 from node.errors import StateError
+
+Level = Literal["info", "warning", "error"]
+"""How much a line of the timeline matters."""
 
 
 class StudyState(StrEnum):
     """Where a study stands."""
 
     RECEIVING = "receiving"
+    INCOMPLETE = "incomplete"  # expected instances did not come; it waits for them, or for a person
     ANALYSING = "analysing"
     DONE = "done"
     UNWANTED = "unwanted"  # complete, and no rule wants it
@@ -59,12 +64,31 @@ class NoteState(StrEnum):
     FAILED = "failed"
 
 
+class CommitmentState(StrEnum):
+    """Where a request for storage commitment stands."""
+
+    REQUESTED = "requested"
+    RETRYING = "retrying"  # the requester did not take the report yet
+    REPORTED = "reported"
+    FAILED = "failed"  # the report was given up; the requester may ask again
+
+
+class ProcedureStepState(StrEnum):
+    """Where a performed procedure step stands: Performed Procedure Step Status (PS3.4 table F.7.2-1)."""
+
+    IN_PROGRESS = "IN PROGRESS"
+    COMPLETED = "COMPLETED"
+    DISCONTINUED = "DISCONTINUED"
+
+
 _S, _J, _D, _M, _N = StudyState, JobState, DeliveryState, MessageState, NoteState
+_C, _P = CommitmentState, ProcedureStepState
 
 # By kind first: members of different string enums are equal, and hash alike, where their values are.
 TRANSITIONS: Mapping[type[StrEnum], Mapping[StrEnum, frozenset[StrEnum]]] = {
     StudyState: {
-        _S.RECEIVING: frozenset({_S.ANALYSING, _S.UNWANTED}),
+        _S.RECEIVING: frozenset({_S.ANALYSING, _S.UNWANTED, _S.INCOMPLETE}),
+        _S.INCOMPLETE: frozenset({_S.RECEIVING, _S.ANALYSING, _S.UNWANTED}),
         _S.ANALYSING: frozenset({_S.DONE, _S.FAILED, _S.RECEIVING}),
         _S.DONE: frozenset({_S.RECEIVING, _S.ANALYSING}),
         _S.UNWANTED: frozenset({_S.RECEIVING, _S.ANALYSING}),
@@ -95,6 +119,17 @@ TRANSITIONS: Mapping[type[StrEnum], Mapping[StrEnum, frozenset[StrEnum]]] = {
         _N.QUEUED: frozenset({_N.ANALYSED, _N.FAILED}),
         _N.FAILED: frozenset({_N.QUEUED, _N.ANALYSED}),
         _N.ANALYSED: frozenset({_N.QUEUED}),
+    },
+    CommitmentState: {
+        _C.REQUESTED: frozenset({_C.REPORTED, _C.RETRYING, _C.FAILED}),
+        _C.RETRYING: frozenset({_C.REPORTED, _C.RETRYING, _C.FAILED, _C.REQUESTED}),
+        _C.REPORTED: frozenset({_C.REQUESTED}),
+        _C.FAILED: frozenset({_C.REQUESTED}),
+    },
+    ProcedureStepState: {
+        _P.IN_PROGRESS: frozenset({_P.IN_PROGRESS, _P.COMPLETED, _P.DISCONTINUED}),
+        _P.COMPLETED: frozenset(),
+        _P.DISCONTINUED: frozenset(),
     },
 }
 

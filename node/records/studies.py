@@ -7,51 +7,16 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
-from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import func, insert, select
+from sqlalchemy.orm import Session, joinedload
 
+from node.dicom.instance import InstanceHeader
 from node.records import patients, timeline
 from node.records.schema import Event, Instance, Patient, Result, Series, Study, now
 from node.records.states import StudyState, check
-
-
-@dataclass(frozen=True, slots=True)
-class InstanceHeader:
-    """What the index keeps of one stored instance.
-
-    Texts are decoded, free of control characters, and no longer than their columns. ``path`` is below the spool,
-    ``sha256`` is of the data set without File Meta.
-    """
-
-    uid: str
-    sop_class: str
-    transfer_syntax: str
-    study_uid: str
-    series_uid: str
-    path: str = ""
-    size: int = 0
-    sha256: str = ""
-    received_at: dt.datetime = field(default_factory=now)
-    calling_ae_title: str = ""
-    called_ae_title: str = ""
-    number: int | None = None
-    patient_id: str = ""
-    issuer: str = ""
-    patient_name: str = ""
-    birth_date: str = ""
-    sex: str = ""
-    accession_number: str = ""
-    study_description: str = ""
-    study_date: str = ""
-    study_time: str = ""
-    modality: str = ""
-    body_part: str = ""
-    series_description: str = ""
-    series_number: int | None = None
-    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,27 +28,58 @@ class Indexed:
 
 
 def index(session: Session, header: InstanceHeader) -> Indexed:
-    """Enter one stored instance; one that is known already changes nothing.
+    """Enter one stored instance; see :func:`index_all`."""
+    return index_all(session, [header])[0]
+
+
+def index_all(session: Session, headers: Sequence[InstanceHeader]) -> list[Indexed]:
+    """Enter stored instances; one that is known already changes nothing.
 
     An instance that is new to a study which was judged complete opens it again: its results are superseded once the
     study is complete anew. A result of this node that a PACS sends back is kept as a file but is no input, or the
     node would feed on itself.
     """
-    known = session.scalars(select(Instance).where(Instance.uid == header.uid)).first()
-    if known is not None:
-        return Indexed(known.series.study, new=False)
-    if session.scalar(select(Result.id).where(Result.uid == header.uid)) is not None:
-        return Indexed(None, new=False)
-    series = session.scalars(select(Series).where(Series.uid == header.series_uid)).first()
-    study = series.study if series else _study(session, header)
-    _compare(session, study, header)
-    if series is None:
-        series = _series(session, study, header)
-    _reopen(session, study)
-    session.add(_instance(series, header))
-    study.last_instance_at = max(study.last_instance_at, header.received_at)
-    session.flush()
-    return Indexed(study, new=True)
+    batch = _Batch(session, headers)
+    found = [batch.enter(header) for header in headers]
+    batch.write()
+    return found
+
+
+class _Batch:
+    """What the records know of a batch of instances, asked once for all of them."""
+
+    def __init__(self, session: Session, headers: Sequence[InstanceHeader]) -> None:
+        uids = {header.uid for header in headers}
+        known = select(Instance.uid, Series).join(Instance.series).where(Instance.uid.in_(uids))
+        self._session = session
+        self._rows: list[dict[str, object]] = []
+        self._instances: dict[str, Series] = {row[0]: row[1] for row in session.execute(known)}
+        self._results = set(session.scalars(select(Result.uid).where(Result.uid.in_(uids))))
+        wanted = select(Series).where(Series.uid.in_({header.series_uid for header in headers}))
+        self._series = {series.uid: series for series in session.scalars(wanted.options(joinedload(Series.study)))}
+
+    def write(self) -> None:
+        """Write what was entered."""
+        self._session.flush()
+        if self._rows:
+            self._session.execute(insert(Instance), self._rows)
+
+    def enter(self, header: InstanceHeader) -> Indexed:
+        """Enter one."""
+        if header.uid in self._instances:
+            return Indexed(self._instances[header.uid].study, new=False)
+        if header.uid in self._results:
+            return Indexed(None, new=False)
+        series = self._series.get(header.series_uid)
+        study = series.study if series else _study(self._session, header)
+        _compare(self._session, study, header)
+        if series is None:
+            series = self._series[header.series_uid] = _series(self._session, study, header)
+        _reopen(self._session, study)
+        self._rows.append(_row(series, header))
+        self._instances[header.uid] = series
+        study.last_instance_at = max(study.last_instance_at, header.received_at)
+        return Indexed(study, new=True)
 
 
 def released(session: Session, study_uids: Iterable[str], at: dt.datetime | None = None) -> None:
@@ -103,8 +99,8 @@ def released(session: Session, study_uids: Iterable[str], at: dt.datetime | None
 def input_digest(series: Series) -> str:
     """Return the SHA-256 over the series' instances: their UIDs and contents, whatever order they came in."""
     digest = hashlib.sha256()
-    for uid, sha256 in sorted((instance.uid, instance.sha256) for instance in series.instances):
-        digest.update(f"{uid} {sha256}\n".encode())
+    for uid, content in sorted((instance.uid, instance.digest) for instance in series.instances):
+        digest.update(f"{uid} {content}\n".encode())
     return digest.hexdigest()
 
 
@@ -187,18 +183,18 @@ def _series(session: Session, study: Study, header: InstanceHeader) -> Series:
     return series
 
 
-def _instance(series: Series, header: InstanceHeader) -> Instance:
-    return Instance(
-        uid=header.uid,
-        series_fk=series.id,
-        sop_class=header.sop_class,
-        transfer_syntax=header.transfer_syntax,
-        number=header.number,
-        path=header.path,
-        size=header.size,
-        sha256=header.sha256,
-        received_at=header.received_at,
-    )
+def _row(series: Series, header: InstanceHeader) -> dict[str, object]:
+    return {
+        "uid": header.uid,
+        "series_fk": series.id,
+        "sop_class": header.sop_class,
+        "transfer_syntax": header.transfer_syntax,
+        "number": header.number,
+        "path": header.path,
+        "size": header.size,
+        "digest": header.digest,
+        "received_at": header.received_at,
+    }
 
 
 def _reopen(session: Session, study: Study) -> None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
-from typing import Literal
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from node.records.schema import Event, Study
+from node.records.schema import Event, Study, now
+from node.records.states import Level
 
-Level = Literal["info", "warning", "error"]
+__all__ = ["Level", "add", "last_id", "of_node", "of_study", "since"]
 
 
 def add(
@@ -21,10 +22,11 @@ def add(
     study: Study | int | None = None,
     message: int | None = None,
     level: Level = "info",
+    at: dt.datetime | None = None,
 ) -> Event:
-    """Write a line. ``text`` is one sentence without patient data; ``study`` a row or its id."""
+    """Write a line. ``text`` is one sentence without patient data; ``study`` a row or its id; ``at`` if not now."""
     study_fk = study.id if isinstance(study, Study) else study
-    event = Event(kind=kind, text=text, study_fk=study_fk, message_fk=message, level=level)
+    event = Event(kind=kind, text=text, study_fk=study_fk, message_fk=message, level=level, at=at or now())
     session.add(event)
     return event
 

@@ -11,7 +11,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, case, exists, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session, joinedload, selectinload
 
-from node.records import timeline
+from node.decide.completeness import told
+from node.records import evidence, timeline
 from node.records.schema import (
     Delivery,
     Event,
@@ -24,6 +25,7 @@ from node.records.schema import (
     Patient,
     Result,
     Series,
+    Shortfall,
     Study,
     now,
 )
@@ -49,10 +51,14 @@ class WorklistQuery:
 
 @dataclass(frozen=True, slots=True)
 class WorklistRow:
-    """One study of the worklist, with how many deliveries are in which state (results in force only)."""
+    """One study of the worklist, with how many deliveries are in which state (results in force only).
+
+    ``short`` is what lacks where the study was judged incomplete.
+    """
 
     study: Study
     deliveries: Mapping[DeliveryState, int]
+    short: Shortfall | None = None
 
     @property
     def jobs(self) -> list[Job]:
@@ -64,12 +70,21 @@ class WorklistRow:
         """Why a person should look after this study, "" if none needs to."""
         if self.study.state is StudyState.FAILED:
             return "analysis failed"
-        return "delivery failed" if self.deliveries.get(DeliveryState.FAILED) else ""
+        if self.deliveries.get(DeliveryState.FAILED):
+            return "delivery failed"
+        return shortage(self.short)
 
     @property
     def modalities(self) -> list[str]:
         """Modalities of the study's series, each once."""
         return sorted({series.modality for series in self.study.series if series.modality})
+
+
+def shortage(short: Shortfall | None) -> str:
+    """Say what a study lacks, "" if nothing is known to lack."""
+    if short is None:
+        return ""
+    return "incomplete" if short.expected is None else f"{short.received} of {short.expected} instances"
 
 
 def worklist(session: Session, query: WorklistQuery) -> list[WorklistRow]:
@@ -91,7 +106,8 @@ def worklist(session: Session, query: WorklistQuery) -> list[WorklistRow]:
     )
     studies = session.scalars(statement).all()
     counts = _delivery_counts(session, [study.id for study in studies])
-    return [WorklistRow(study, counts.get(study.id, {})) for study in studies]
+    short = evidence.shortfalls(session, [study.id for study in studies])
+    return [WorklistRow(study, counts.get(study.id, {}), short.get(study.id)) for study in studies]
 
 
 def _needs_attention() -> ColumnElement[bool]:
@@ -102,7 +118,8 @@ def _needs_attention() -> ColumnElement[bool]:
         Delivery.result_fk == Result.id,
         Delivery.state == DeliveryState.FAILED,
     )
-    return or_(Study.state == StudyState.FAILED, undeliverable)
+    short = exists().where(Shortfall.study_fk == Study.id)
+    return or_(Study.state == StudyState.FAILED, short, undeliverable)
 
 
 def _conditions(query: WorklistQuery) -> list[ColumnElement[bool]]:
@@ -134,13 +151,29 @@ def _delivery_counts(session: Session, study_ids: Sequence[int]) -> dict[int, di
 
 @dataclass(frozen=True, slots=True)
 class StudyView:
-    """Everything of one study that its page shows."""
+    """Everything of one study that its page shows.
+
+    ``short`` is what lacks where the study was judged incomplete; ``expected`` is what was announced of a study that is
+    awaited, in words.
+    """
 
     study: Study
     images: Mapping[int, int]  # series id → instances
     notes: Sequence[Note]
     observations: Sequence[Observation]
     events: Sequence[Event]
+    short: Shortfall | None = None
+    expected: Sequence[str] = ()
+
+    @property
+    def shortage(self) -> str:
+        """What the study lacks, "" if nothing is known to lack."""
+        return shortage(self.short)
+
+    @property
+    def releasable(self) -> bool:
+        """Whether it waits for what was announced, so that a person may say that what is here will do."""
+        return self.study.state in evidence.AWAITED and bool(self.expected or self.short)
 
     @property
     def jobs(self) -> list[Job]:
@@ -169,14 +202,23 @@ def study(session: Session, study_id: int) -> StudyView | None:
         .join(Series)
         .where(Series.study_fk == study_id)
         .group_by(Instance.series_fk)
-    )
+    ).all()
     return StudyView(
         study=row,
-        images=dict(images.all()),
+        images=dict(images),
         notes=_notes(session, row),
         observations=_observations(session, row.patient_fk),
         events=timeline.of_study(session, study_id),
+        short=session.get(Shortfall, study_id),
+        expected=_expected(session, row, sum(count for _, count in images)),
     )
+
+
+def _expected(session: Session, row: Study, count: int) -> list[str]:
+    if row.state not in evidence.AWAITED:
+        return []
+    announced = evidence.announcements(session, row.uid).get(row.uid, [])
+    return [told(item) for item in evidence.expected(session, evidence.of(row), announced, count)]
 
 
 def _notes(session: Session, row: Study) -> Sequence[Note]:

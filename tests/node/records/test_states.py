@@ -7,15 +7,17 @@ import pytest
 from node.errors import StateError
 from node.records.states import (
     TRANSITIONS,
+    CommitmentState,
     DeliveryState,
     JobState,
     MessageState,
     NoteState,
+    ProcedureStepState,
     StudyState,
     check,
 )
 
-KINDS = (StudyState, JobState, DeliveryState, MessageState, NoteState)
+KINDS = (StudyState, JobState, DeliveryState, MessageState, NoteState, CommitmentState, ProcedureStepState)
 
 
 def test_every_state_has_its_row_in_the_table() -> None:

@@ -8,10 +8,11 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from node.dicom.instance import InstanceHeader
 from node.records.engine import Records
 from node.records.schema import Event, Instance, Job, Patient, Result, Series, Study
 from node.records.states import JobState, StudyState
-from node.records.studies import InstanceHeader, index, input_digest, released
+from node.records.studies import index, input_digest, released
 
 START = dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC)
 FIRST = InstanceHeader(
@@ -22,7 +23,7 @@ FIRST = InstanceHeader(
     series_uid="1.2.3.1",
     path="instances/aa/1.2.3.1.1.dcm",
     size=100,
-    sha256="aa",
+    digest="aa",
     received_at=START,
     calling_ae_title="MR1",
     called_ae_title="OVERREAD",
@@ -147,7 +148,7 @@ def test_a_series_that_is_claimed_by_two_studies_stays_in_the_first(records: Rec
 
 def test_the_input_digest_depends_on_contents_and_not_on_their_order() -> None:
     def digest(**contents: str) -> str:
-        return input_digest(Series(instances=[Instance(uid=uid, sha256=sha) for uid, sha in contents.items()]))
+        return input_digest(Series(instances=[Instance(uid=uid, digest=sha) for uid, sha in contents.items()]))
 
     assert digest(a="1", b="2") == digest(b="2", a="1")
     assert len({digest(a="1"), digest(b="2"), digest(a="1", b="2"), digest(a="1", b="3"), digest(a="2", b="1")}) == 5

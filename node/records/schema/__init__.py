@@ -1,0 +1,36 @@
+"""The tables. Patient data lives here and in files, nowhere else.
+
+Times are UTC, stored as naive ``DATETIME`` through :class:`Utc` and seen as aware ``datetime``.
+"""
+
+from node.records.schema.arrival import Commitment, Expectation, ProcedureStep, Shortfall, Source
+from node.records.schema.base import Base, Utc, now
+from node.records.schema.clinical import Fact, Message, Note, Observation, Order, Patient
+from node.records.schema.events import Event
+from node.records.schema.imaging import Instance, Series, Study
+from node.records.schema.work import Delivery, Job, ModelRegistration, Result
+
+__all__ = [
+    "Base",
+    "Commitment",
+    "Delivery",
+    "Event",
+    "Expectation",
+    "Fact",
+    "Instance",
+    "Job",
+    "Message",
+    "ModelRegistration",
+    "Note",
+    "Observation",
+    "Order",
+    "Patient",
+    "ProcedureStep",
+    "Result",
+    "Series",
+    "Shortfall",
+    "Source",
+    "Study",
+    "Utc",
+    "now",
+]
