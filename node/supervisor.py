@@ -119,7 +119,9 @@ def roles(settings: Settings, config: Path | None) -> list[Role]:
     """Return the processes that the settings ask for, without the broker."""
     base = (sys.executable, "-m", "node")
     tail = ("--config", str(config.resolve())) if config else ()
-    found = [Role(f"receiver-{n}", (*base, "receiver", *tail)) for n in range(1, settings.dicom.processes + 1)]
+    light = (sys.executable, "-m", "node.service")
+    found = [Role(f"receiver-{n}", (*light, "receiver", *tail)) for n in range(1, settings.dicom.processes + 1)]
+    found.append(Role("indexer", (*light, "indexer", *tail)))
     found.append(Role("gateway", (*base, "gateway", *tail)))
     found += [
         Role(f"worker-{n}", (*base, "worker", "--name", f"worker-{n}", *tail))
@@ -149,6 +151,7 @@ class Supervisor:
         """Start everything and watch until asked to stop; returns the exit status, 1 if something had to be killed."""
         root = self._settings.node.root
         root.mkdir(parents=True, exist_ok=True)
+        _keep_private(root)
         with _lock(root):
             try:
                 self._start()
@@ -220,6 +223,15 @@ class Supervisor:
                 timeline.add(session, kind, text, level=level)
         except Exception as exc:
             self._log.error("timeline.unreachable", error=exc)
+
+
+def _keep_private(root: Path) -> None:
+    """Take from others what an earlier version or another umask gave them: the records hold patient data."""
+    for path in (root, *root.glob("overread.sqlite*")):
+        try:
+            path.chmod(0o700 if path is root else 0o600)
+        except OSError as exc:
+            logs.get("supervisor").warning("node.not_private", error=exc)
 
 
 def _end(children: Sequence[Child], deadline: float) -> bool:

@@ -27,7 +27,7 @@ def study(session: Session, uid: str = "1.2.3", **values: Any) -> Study:
             transfer_syntax="1.2.840.10008.1.2.1",
             path="a.dcm",
             size=1,
-            sha256="00",
+            digest="xxh128:00",
         )
     )
     session.add(row)

@@ -20,6 +20,8 @@ class Rejection:
 
 CALLING_NOT_RECOGNISED = Rejection(1, 1, 3, "calling AE title or its address is not on the allowlist")
 CALLED_NOT_RECOGNISED = Rejection(1, 1, 7, "called AE title is not this node's")
+CONTEXT_NOT_SUPPORTED = Rejection(1, 1, 2, "application context name is not DICOM's")
+PROTOCOL_NOT_SUPPORTED = Rejection(1, 2, 2, "protocol version is not 1")
 LIMIT_EXCEEDED = Rejection(2, 3, 2, "too many associations at once")
 
 
@@ -32,6 +34,13 @@ def judge(settings: DicomSection, calling: str, called: str, address: str) -> Re
     if settings.require_called_ae_title and called.strip() != settings.ae_title:
         return CALLED_NOT_RECOGNISED
     return None
+
+
+def may_store(settings: DicomSection, calling: str, address: str) -> bool:
+    """Whether a peer that was let in may send objects (Peer.store)."""
+    return not settings.peers or any(
+        peer.store and peer.ae_title == calling.strip() and _within(address, peer.address) for peer in settings.peers
+    )
 
 
 def _within(address: str, network: str) -> bool:

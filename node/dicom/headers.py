@@ -7,17 +7,18 @@ No pixel is decoded and no library object is built: the bytes of some thirty ele
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
+from functools import cached_property
 from typing import Literal
 
-from pydicom.charset import convert_encodings, decode_bytes
+from pydicom.charset import convert_encodings, decode_bytes, default_encoding, python_encoding
 from pydicom.valuerep import PersonName
 
+from node.dicom.instance import InstanceHeader
 from node.dicom.part10 import Command
 from node.dicom.structure import Element, Truncated, peek, scan
 from node.dicom.uid import is_uid
 from node.errors import DatasetMismatch, DicomInputError
-from node.records.studies import InstanceHeader
 
 IMPLICIT = frozenset({"1.2.840.10008.1.2", "1.2.840.10008.1.20"})
 BIG_ENDIAN = frozenset({"1.2.840.10008.1.2.2"})
@@ -27,6 +28,9 @@ MANY_FRAMES_A_FRAGMENT = ("1.2.840.10008.1.2.4.10", "1.2.840.10008.1.2.4.92", "1
 
 MAX_INFLATED = 1 << 29
 """A deflated data set of more than 512 MiB is refused: a megabyte can pretend to be a gigabyte."""
+MAX_CHARSETS = 16
+"""Specific Character Set has one value and its code extensions (PS3.3 section C.12.1.1.2): seven at most make sense."""
+_CODECS = frozenset(python_encoding.values())
 MAX_TEXT_BYTES = 16384
 """A header text longer than this is left out of the index; the file keeps it."""
 
@@ -51,8 +55,19 @@ class BadIdentifiers(DicomInputError):
     dicom_status = 0xC002
 
 
-def read(command: Command, dataset: memoryview) -> InstanceHeader:
-    """Check an object and return its header, without the fields that storing it gives.
+class HeadTooShort(DicomInputError):
+    """More of the data set is needed."""
+
+
+HEAD_BYTES = 1 << 17
+"""The index is made of the first bytes of a data set; what lies beyond them is left out, but for the identifiers."""
+_STUDY, _SERIES, _LAST, _ALL = 0x0020000D, 0x0020000E, 0x00287FFF, 1 << 32
+"""The last of the attributes that decide whether an object is taken; a tag behind all that the index keeps, and one
+behind all there are."""
+
+
+def check(command: Command, dataset: memoryview) -> str:
+    """Decide whether an object is taken; returns its Study Instance UID.
 
     Raises
     ------
@@ -64,17 +79,58 @@ def read(command: Command, dataset: memoryview) -> InstanceHeader:
         A UID is missing or hostile.
     """
     syntax = command.transfer_syntax
+    little = syntax not in BIG_ENDIAN
     data = _inflate(dataset) if syntax in DEFLATED else dataset
-    elements = scan(data, implicit=syntax in IMPLICIT, little=syntax not in BIG_ENDIAN)
-    values = _Values(data, elements, little=syntax not in BIG_ENDIAN)
+    elements = scan(data, implicit=syntax in IMPLICIT, little=little)
+    values = _Values(data, elements, little=little)
     _check_identity(command, values)
     _check_pixels(values, elements, syntax)
+    _required_uid(values, _SERIES, "Series")
+    return _required_uid(values, 0x0020000D, "Study")
+
+
+def read(
+    command: Command, beginning: memoryview, known_series: Container[str] = (), *, more: bool = False
+) -> InstanceHeader:
+    """Return the header of an object that was checked, without the fields that storing it gives.
+
+    Parameters
+    ----------
+    beginning
+        The first bytes of the data set, :data:`HEAD_BYTES` of them at least where it is longer.
+    known_series
+        Series whose attributes for rules are known already, and are left out.
+    more
+        There is more of the data set than its beginning.
+
+    Raises
+    ------
+    HeadTooShort
+        There is more, and it may hold what the index keeps.
+    BadIdentifiers
+        A UID is missing or hostile.
+    """
+    syntax = command.transfer_syntax
+    little = syntax not in BIG_ENDIAN
+    if more and syntax in DEFLATED:
+        raise HeadTooShort("the beginning of a deflated data set cannot be inflated by itself")
+    data = _inflate_head(beginning, HEAD_BYTES) if syntax in DEFLATED else beginning
+    elements = peek(data, _LAST, implicit=syntax in IMPLICIT, little=little)
+    if more and not (_STUDY in elements and _SERIES in elements and max(elements) >= _LAST):
+        raise HeadTooShort("the beginning does not hold all that the index keeps")
+    values = _Values(data, elements, little=little)
+    if not (values.uid(_SERIES) and values.uid(_STUDY)):
+        # The elements are out of order, or a sequence before these is longer than what was inflated.
+        data = _inflate_head(beginning, MAX_INFLATED) if syntax in DEFLATED else beginning
+        values = _Values(data, peek(data, _ALL, implicit=syntax in IMPLICIT, little=little), little=little)
+    series_uid = _required_uid(values, _SERIES, "Series")
+    wanted = {} if series_uid in known_series else RULE_TAGS
     return InstanceHeader(
         uid=command.sop_instance,
         sop_class=command.sop_class,
         transfer_syntax=syntax,
         study_uid=_required_uid(values, 0x0020000D, "Study"),
-        series_uid=_required_uid(values, 0x0020000E, "Series"),
+        series_uid=series_uid,
         calling_ae_title=command.calling_ae_title[:16],
         called_ae_title=command.called_ae_title[:16],
         number=values.integer(0x00200013),
@@ -91,7 +147,7 @@ def read(command: Command, dataset: memoryview) -> InstanceHeader:
         body_part=values.text(0x00180015, 16),
         series_description=values.text(0x0008103E, 1000),
         series_number=values.integer(0x00200011),
-        tags={keyword: text for tag, keyword in RULE_TAGS.items() if (text := values.text(tag, 250))},
+        tags={keyword: text for tag, keyword in wanted.items() if (text := values.text(tag, 250))},
     )
 
 
@@ -119,13 +175,32 @@ def _inflate(dataset: memoryview) -> memoryview:
     return memoryview(data)
 
 
-def _check_identity(command: Command, values: _Values) -> None:
+def _inflate_head(beginning: memoryview, limit: int) -> memoryview:
+    """Inflate as much as the index needs."""
+    try:
+        return memoryview(zlib.decompressobj(-zlib.MAX_WBITS).decompress(beginning, limit))
+    except zlib.error as exc:
+        raise Truncated("the deflated data set cannot be inflated") from exc
+
+
+def check_identifiers(command: Command) -> None:
+    """Do nothing if a command's identifiers are UIDs.
+
+    Raises
+    ------
+    BadIdentifiers
+        If they are not; they would become a file name.
+    """
     if not is_uid(command.sop_class) or not is_uid(command.sop_instance):
         raise BadIdentifiers("SOP class or SOP instance is not a UID")
+
+
+def _check_identity(command: Command, values: _Values) -> None:
+    check_identifiers(command)
     if values.uid(0x00080016) != command.sop_class:
-        raise DatasetMismatch("SOP Class UID differs from the command's")
+        raise DatasetMismatch("SOP Class UID differs from that of the command or File Meta")
     if values.uid(0x00080018) != command.sop_instance:
-        raise DatasetMismatch("SOP Instance UID differs from the command's")
+        raise DatasetMismatch("SOP Instance UID differs from that of the command or File Meta")
 
 
 def _required_uid(values: _Values, tag: int, level: str) -> str:
@@ -169,8 +244,13 @@ class _Values:
         self._data = data
         self._elements = elements
         self._order: Literal["little", "big"] = "little" if little else "big"
+
+    @cached_property
+    def _encodings(self) -> list[str]:
         names = self._raw(0x00080005).decode("ascii", "replace").replace("\0", "").split("\\")
-        self._encodings = convert_encodings([name.strip() for name in names])
+        found = convert_encodings([name.strip() for name in names[:MAX_CHARSETS]])
+        # pydicom takes names of Python codecs too, and some of those fail, or give what no database takes.
+        return [name if name in _CODECS else default_encoding for name in found]
 
     def _raw(self, tag: int) -> bytes:
         element = self._elements.get(tag)
@@ -182,6 +262,8 @@ class _Values:
         return self._raw(tag).decode("latin-1").strip("\0 ")
 
     def text(self, tag: int, width: int) -> str:
+        if tag not in self._elements:
+            return ""
         return _clean(decode_bytes(self._raw(tag), self._encodings, {0x5C}), width)
 
     def name(self, tag: int) -> str:
@@ -207,4 +289,6 @@ class _Values:
 
 def _clean(text: str, width: int) -> str:
     """Drop control characters, which databases and terminals choke on, and what the column cannot hold."""
-    return "".join(char for char in text if char.isprintable() or char == " ").strip()[:width].strip()
+    if not text.isprintable():
+        text = "".join(char for char in text if char.isprintable() or char == " ")
+    return text.strip()[:width].strip()

@@ -1,182 +1,251 @@
-"""Entering stored instances in the records, behind the receiver's back and in batches.
+"""Entering what the ledger says in the records: one process, in batches, behind everybody's back.
 
-The order of what is told is kept: an association's end is entered after its instances. Nothing here is needed for the
-promise that a C-STORE answer gives, since :mod:`node.dicom.reconcile` finds what a crash kept out of the records.
+The order of what one receiver tells is kept: an association's end is entered after its instances. Nothing here is
+needed for the promise that a C-STORE answer gives: :mod:`node.dicom.reconcile` finds what never reached the ledger.
 """
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import datetime as dt
 import math
-import queue
+import mmap
+import os
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from itertools import chain, repeat
+from collections.abc import Callable, Container, Sequence
+from itertools import chain, groupby, repeat
+from pathlib import Path
 
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
 from node import logs
-from node.errors import OutOfResources
+from node.dicom.headers import HEAD_BYTES, HeadTooShort, read
+from node.dicom.instance import InstanceHeader
+from node.dicom.ledger import Ended, Entry, LedgerReader, Noted, Stored
+from node.dicom.part10 import dataset_start
 from node.records import studies, timeline
 from node.records.engine import Records
-from node.records.schema import Study, now
-from node.records.studies import InstanceHeader
+from node.records.schema import Event, Study
 
-BATCH = 100
+FIRST_BYTES = 1 << 14
+"""Read of a file at first; enough for most headers."""
+MARK = "indexed"
+"""File below the spool whose time is :func:`known_until`."""
+BATCH = 500
 """Entries of one transaction: enough to pay for its commit, few enough to let other writers in."""
-WAITING = 10000
-"""Entries that may wait. Beyond it senders are told to come again: a node without records stays within its memory."""
-PATIENCE_SECONDS = 10.0
-"""How long a C-STORE waits for a place among them."""
+POLL_SECONDS = 0.15
+"""How often the ledger is looked at: what came in the meantime is one transaction."""
+REMEMBERED_SERIES = 10000
 RETRY_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 """Pauses between attempts to write a batch; the last one repeats for as long as the records are out of reach."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """An instance is durable."""
+@dataclasses.dataclass(frozen=True, slots=True)
+class Arrived:
+    """An instance and its header."""
 
     association: str
     header: InstanceHeader
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """An association is over."""
-
-    association: str
-    at: dt.datetime = field(default_factory=now)
-
-
-@dataclass(frozen=True, slots=True)
-class Noted:
-    """A line for the timeline, of a study where its UID is told and known."""
-
-    kind: str
-    text: str
-    level: timeline.Level = "warning"
-    study_uid: str = ""
-
-
-Entry = Stored | Ended | Noted
-
-
 class Indexer:
-    """One thread that writes entries to the records in the order in which they came."""
+    """One thread that reads the ledger of a spool and writes the records."""
 
-    def __init__(self, records: Records) -> None:
+    def __init__(self, records: Records, spool: Path) -> None:
         self._records = records
-        self._queue: queue.Queue[Entry | None] = queue.Queue(WAITING)
+        self._spool = spool
+        self._reader = LedgerReader(spool / "ledger")
         self._give_up_at = math.inf
+        self._stopping = threading.Event()
+        self._wake = threading.Event()
         self._carried: dict[str, set[str]] = {}
+        self._series: set[str] = set()  # their attributes are in the records
+        self._rounds = 0
         self._thread = threading.Thread(target=self._run, name="indexer", daemon=True)
-        self._log = logs.get("receiver")
+        self._log = logs.get("indexer")
 
     def start(self) -> None:
         """Start the thread."""
         self._thread.start()
 
-    def put(self, entry: Entry, patience: float | None = PATIENCE_SECONDS) -> None:
-        """Hand over an entry.
-
-        Raises
-        ------
-        OutOfResources
-            If so many wait that there is no place within ``patience`` seconds (None: wait as long as it takes).
-        """
-        try:
-            self._queue.put(entry, timeout=patience)
-        except queue.Full as exc:
-            raise OutOfResources("the records are behind; try again later") from exc
-
     def stop(self, timeout: float) -> bool:
-        """Write what waits and stop; False if that took longer than ``timeout`` seconds."""
+        """Write what is in the ledger and stop; False if that took longer than ``timeout`` seconds."""
         self._give_up_at = time.monotonic() + timeout
-        try:
-            self._queue.put(None, timeout=timeout)
-        except queue.Full:
-            return False
+        self._stopping.set()
+        self._wake.set()
         self._thread.join(timeout)
         return not self._thread.is_alive()
 
     def flush(self) -> None:
-        """Wait until everything handed over so far is in the records."""
-        self._queue.join()
+        """Wait until everything that is in the ledger now is in the records."""
+        target = self._rounds + 2
+        while self._thread.is_alive() and not (self._rounds >= target and self._reader.idle()):
+            self._wake.set()
+            time.sleep(0.002)
+
+    def catch_up(self) -> None:
+        """Enter everything that is in the ledger now; for the start, before the thread runs.
+
+        What comes in the meantime is left to the thread: receivers may go on for hours.
+        """
+        now_there = self._reader.sizes()
+        while not self._reader.past(now_there) and self._work() > 0:
+            continue
 
     def _run(self) -> None:
-        stopping = False
-        while not stopping:
-            batch = self._batch()
-            entries = [entry for entry in batch if entry is not None]
-            stopping = len(entries) < len(batch)
-            if entries:
-                self._write(entries)
-            for _ in batch:
-                self._queue.task_done()
+        while True:
+            stopping = self._stopping.is_set()
+            began = time.time()
+            count = self._work()
+            self._rounds += 1
+            if count == 0:
+                mark(self._spool, began)
+            if count <= 0 and stopping:
+                return
+            if stopping and time.monotonic() > self._give_up_at:
+                return  # the ledger stays, and the next start reads it
+            if count < BATCH and not stopping:
+                self._wake.wait(POLL_SECONDS)
+                self._wake.clear()
 
-    def _batch(self) -> list[Entry | None]:
-        batch = [self._queue.get()]
-        while len(batch) < BATCH and batch[-1] is not None:
-            try:
-                batch.append(self._queue.get_nowait())
-            except queue.Empty:
-                break
-        return batch
+    def _work(self) -> int:
+        """Enter one batch; returns of how many entries it was, -1 where the ledger cannot be read."""
+        try:
+            entries, broken = self._reader.batch(BATCH)
+            if not entries:
+                self._reader.done()
+        except OSError as exc:
+            self._log.error("the ledger cannot be read", error=exc)
+            return -1
+        if broken:
+            self._log.error("lines of the ledger are no entries", count=broken)
+        if entries:
+            self._write([self._prepare(entry) for entry in entries])
+        return len(entries)
 
-    def _write(self, entries: Sequence[Entry]) -> None:
+    def _prepare(self, entry: Entry) -> Arrived | Ended | Noted:
+        """Read an instance's header from its file."""
+        if not isinstance(entry, Stored):
+            return entry
+        try:
+            return Arrived(entry.association, header_of(self._spool, entry, self._series))
+        except Exception as exc:  # whatever a hostile header does, the others are entered
+            self._log.error("a stored file cannot be read", path=entry.path, error=exc)
+            return Noted("instance.unreadable", "A stored file could not be entered in the index.", "error")
+
+    def _write(self, items: Sequence[Arrived | Ended | Noted]) -> None:
         """Write a batch; if one entry is at fault, write the others."""
-        if self._attempt(entries):
+        if not items or self._attempt(items):
             return
-        for entry in entries:
-            if not self._attempt([entry]):
-                self._log.error("an entry could not be written to the records", kind=type(entry).__name__)
+        for item in items:
+            if not self._attempt([item]):
+                self._log.error("an entry could not be written to the records", kind=type(item).__name__)
 
-    def _attempt(self, entries: Sequence[Entry]) -> bool:
+    def _attempt(self, items: Sequence[Arrived | Ended | Noted]) -> bool:
         """Write in one transaction; wait for records that are out of reach. False if the entries are at fault."""
         for wait in chain(RETRY_SECONDS, repeat(RETRY_SECONDS[-1])):
             try:
-                self._transact(entries)
+                self._transact(items)
             except IntegrityError as exc:
                 if wait == RETRY_SECONDS[-1]:  # not another process that entered the same study at the same moment
-                    self._log.error("entries contradict the records", error=exc, count=len(entries))
+                    self._log.error("entries contradict the records", error=exc, count=len(items))
                     return False
             except (OperationalError, InterfaceError) as exc:
-                self._log.warning("the records cannot be written", error=exc, count=len(entries))
+                self._log.warning("the records cannot be written", error=exc, count=len(items))
                 if time.monotonic() > self._give_up_at:
-                    return False  # the files stay, and the next start enters them
+                    raise SystemExit(1) from exc  # the ledger stays
             except Exception as exc:  # a poisoned header must not stop the others
-                self._log.error("an entry broke the index", error=exc, count=len(entries))
+                self._log.error("an entry broke the index", error=exc, count=len(items))
                 return False
             else:
                 return True
             time.sleep(wait)
         return False
 
-    def _transact(self, entries: Sequence[Entry]) -> None:
+    def _transact(self, items: Sequence[Arrived | Ended | Noted]) -> None:
         carried = {key: set(uids) for key, uids in self._carried.items()}
         with self._records.write() as session:
-            for entry in entries:
-                _ENTER[type(entry)](session, entry, carried)
+            for kind, together in groupby(items, type):
+                _ENTER[kind](session, list(together), carried)
         self._carried = carried
+        if len(self._series) > REMEMBERED_SERIES:
+            self._series.clear()
+        self._series.update(item.header.series_uid for item in items if isinstance(item, Arrived))
 
 
-def _stored(session: Session, entry: Stored, carried: dict[str, set[str]]) -> None:
-    indexed = studies.index(session, entry.header)
-    if indexed.new and indexed.study is not None:
-        carried.setdefault(entry.association, set()).add(indexed.study.uid)
+def mark(spool: Path, moment: float) -> None:
+    """Say that the records know all that was received until then (seconds since the epoch)."""
+    path = spool / MARK
+    try:
+        os.utime(path, (moment, moment))
+    except FileNotFoundError:
+        with contextlib.suppress(OSError):
+            path.touch(0o600)
+            os.utime(path, (moment, moment))
 
 
-def _ended(session: Session, entry: Ended, carried: dict[str, set[str]]) -> None:
-    studies.released(session, carried.pop(entry.association, ()), entry.at)
+def known_until(spool: Path) -> dt.datetime:
+    """Return until when the records know all that was received: a study is judged by this time, not by the clock.
+
+    An index that is behind, or not running, would make a study look quiet that is still coming.
+    """
+    try:
+        return dt.datetime.fromtimestamp((spool / MARK).stat().st_mtime, dt.UTC)
+    except FileNotFoundError:
+        return dt.datetime.fromtimestamp(0, dt.UTC)
 
 
-def _noted(session: Session, entry: Noted, carried: dict[str, set[str]]) -> None:
-    found = session.scalars(select(Study).where(Study.uid == entry.study_uid)).first() if entry.study_uid else None
-    timeline.add(session, entry.kind, entry.text, study=found, level=entry.level)
+def header_of(spool: Path, entry: Stored, known_series: Container[str] = ()) -> InstanceHeader:
+    """Return the header of a stored file, as its first bytes and the ledger tell it.
+
+    Few bytes are enough for most; the references of a segmentation or a structure set, which may be thousands, stand
+    before the identifiers.
+    """
+    descriptor = os.open(spool / entry.path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_RANDOM)  # the pixels are not wanted, so nothing ahead is
+        header = _header(descriptor, entry, known_series)
+    finally:
+        os.close(descriptor)
+    return dataclasses.replace(header, path=entry.path, size=entry.size, digest=entry.digest, received_at=entry.at)
 
 
-_ENTER: dict[type, Callable[..., None]] = {Stored: _stored, Ended: _ended, Noted: _noted}
+def _header(descriptor: int, entry: Stored, known_series: Container[str]) -> InstanceHeader:
+    head = b""
+    for limit in (FIRST_BYTES, HEAD_BYTES):
+        head += os.read(descriptor, limit - len(head))
+        with contextlib.suppress(HeadTooShort):
+            beginning = memoryview(head)[dataset_start(head) :]
+            return read(entry.command, beginning, known_series, more=len(head) == limit)
+    memory = mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
+    with memory, memoryview(memory) as view, view[dataset_start(head) :] as whole:
+        return read(entry.command, whole, known_series)
+
+
+def _arrived(session: Session, items: Sequence[Arrived], carried: dict[str, set[str]]) -> None:
+    for item, indexed in zip(items, studies.index_all(session, [item.header for item in items]), strict=True):
+        if indexed.new and indexed.study is not None and item.association:  # one without came out of a journal
+            carried.setdefault(item.association, set()).add(indexed.study.uid)
+
+
+def _ended(session: Session, entries: Sequence[Ended], carried: dict[str, set[str]]) -> None:
+    """Release the studies of associations that ended; not those that another one is still carrying."""
+    for entry in entries:
+        brought = carried.pop(entry.association, set())
+        studies.released(session, brought.difference(*carried.values()), entry.at)
+
+
+def _noted(session: Session, entries: Sequence[Noted], carried: dict[str, set[str]]) -> None:
+    for entry in entries:
+        told = select(Event.id).where(Event.at == entry.at, Event.kind == entry.kind, Event.text == entry.text)
+        if session.scalars(told).first() is not None:
+            continue  # a part of the ledger that was read before, and not removed in time
+        found = session.scalars(select(Study).where(Study.uid == entry.study_uid)).first() if entry.study_uid else None
+        timeline.add(session, entry.kind, entry.text, study=found, level=entry.level, at=entry.at)
+
+
+_ENTER: dict[type, Callable[..., None]] = {Arrived: _arrived, Ended: _ended, Noted: _noted}

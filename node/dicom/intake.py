@@ -1,16 +1,21 @@
-"""What happens to a received object, whatever received it: check, store, hand to the index."""
+"""What happens to a received object, whatever received it: check, keep, tell the indexer."""
 
 from __future__ import annotations
 
-import dataclasses
+import os
+from collections.abc import Callable
+from pathlib import Path
 
 from node import logs
-from node.dicom.headers import read
-from node.dicom.indexer import Ended, Indexer, Noted, Stored
-from node.dicom.part10 import Command, file_meta
-from node.errors import OverreadError
-from node.records.studies import InstanceHeader
-from node.storage import Spool
+from node.dicom.headers import check
+from node.dicom.ledger import Ended, Noted, Sink, Stored
+from node.dicom.part10 import Command, file_meta, read_meta
+from node.errors import DicomInputError, OutOfResources, OverreadError
+from node.storage import Spool, StoredFile
+from node.storage.buffer import Buffer
+from node.storage.incoming import Incoming
+from node.storage.seal import read_seal
+from node.storage.spool import NO_ROOM
 
 SUCCESS = 0x0000
 UNEXPECTED = 0xC0FF
@@ -18,30 +23,72 @@ UNEXPECTED = 0xC0FF
 
 
 class Intake:
-    """Takes objects in; safe to share between threads."""
+    """Takes objects in; safe to share between threads.
 
-    def __init__(self, spool: Spool, indexer: Indexer) -> None:
-        self._spool = spool
-        self._indexer = indexer
+    Success is returned, or promised, once the object is as durable as the spool's policy says. A refused object leaves
+    a line for the timeline and one in the log, and nothing in the spool.
+    """
+
+    def __init__(self, spool: Spool, sink: Sink) -> None:
+        self.spool = spool
+        self._sink = sink
         self._log = logs.get("receiver")
 
     def take(self, association: str, command: Command, dataset: memoryview) -> tuple[int, str]:
-        """Take one object and return its DIMSE status and, for a refusal, the Error Comment.
-
-        Success is returned once the object survives a power cut. A refused object leaves a line in the timeline and one
-        in the log, and nothing in the spool.
-        """
+        """Take an object that is at hand; return its DIMSE status and, for a refusal, the Error Comment."""
         study_uid = ""
         try:
-            header = read(command, dataset)
-            study_uid = header.study_uid
-            self._keep(association, command, dataset, header)
-        except OverreadError as exc:
-            return self.refuse(association, command.calling_ae_title, exc.dicom_status, str(exc), study_uid)
+            study_uid = check(command, dataset)
+            self.spool.require_room()
+            stored = self.spool.store(command.sop_instance, file_meta(command), dataset)
+            return self._taken(association, command, stored, study_uid)
         except Exception as exc:
-            self._log.error("an object broke the receiver", association=association, error=exc)
-            return self.refuse(association, command.calling_ae_title, UNEXPECTED, "internal error")
-        return SUCCESS, ""
+            return self.refuse_error(association, command, exc, study_uid)
+
+    def take_buffer(
+        self, association: str, command: Command, meta: bytes, buffer: Buffer, promised: Callable[[], None]
+    ) -> tuple[int, str]:
+        """Take a small object that was received into a buffer, behind room for its File Meta.
+
+        ``promised`` is called where Success can be answered before this returns.
+        """
+        study_uid = ""
+        answered = False
+
+        def promise() -> None:
+            nonlocal answered
+            answered = True
+            promised()
+
+        try:
+            study_uid = check(command, buffer.data)
+            stored = self.spool.keep(command.sop_instance, meta, buffer, promise)
+            return self._taken(association, command, stored, study_uid)
+        except Exception as exc:
+            if not answered:
+                return self.refuse_error(association, command, exc, study_uid)
+            # The next start finds it: by the journal, or by comparing spool and records.
+            self._log.error("an object that was answered for is not in the index yet", error=exc)
+            return SUCCESS, ""
+
+    def take_file(self, association: str, command: Command, dataset: memoryview, incoming: Incoming) -> tuple[int, str]:
+        """Take a long object that was received into its file; ``dataset`` is a view of that."""
+        study_uid = ""
+        try:
+            study_uid = check(command, dataset)
+            stored = self.spool.finish(incoming)
+            return self._taken(association, command, stored, study_uid)
+        except Exception as exc:
+            return self.refuse_error(association, command, exc, study_uid)
+
+    def refuse_error(self, association: str, command: Command, exc: Exception, study_uid: str = "") -> tuple[int, str]:
+        """Refuse an object for an error's reason; one that nobody foresaw is not quoted."""
+        if isinstance(exc, OSError) and exc.errno in NO_ROOM:  # the ledger's file, or the folder of a refused object
+            exc = OutOfResources("the spool has no room or cannot be written")
+        if isinstance(exc, OverreadError):
+            return self.refuse(association, command.calling_ae_title, exc.dicom_status, str(exc), study_uid)
+        self._log.error("an object broke the receiver", association=association, error=exc)
+        return self.refuse(association, command.calling_ae_title, UNEXPECTED, "internal error", study_uid)
 
     def refuse(self, association: str, calling: str, status: int, reason: str, study_uid: str = "") -> tuple[int, str]:
         """Leave the two lines of a refusal, on the study's timeline where it is known, and return it."""
@@ -53,17 +100,60 @@ class Intake:
 
     def end(self, association: str) -> None:
         """Say that an association is over, however it ended."""
-        self._indexer.put(Ended(association), patience=None)
+        self._tell(Ended(association))
 
     def note(self, kind: str, text: str, study_uid: str = "") -> None:
-        """Put a warning on the timeline; dropped, not waited for, where the records are far behind."""
-        try:
-            self._indexer.put(Noted(kind, text, study_uid=study_uid), patience=0.1)
-        except OverreadError:
-            self._log.warning("a line did not fit on the timeline", kind=kind)
+        """Put a warning on the timeline; where even the ledger cannot be written, the log has to do."""
+        self._tell(Noted(kind, text, study_uid=study_uid))
 
-    def _keep(self, association: str, command: Command, dataset: memoryview, header: InstanceHeader) -> None:
-        stored = self._spool.store(command.sop_instance, file_meta(command), dataset)
-        # An object that was there already is handed over too: the first time may have ended before the index.
-        entered = dataclasses.replace(header, path=stored.path, size=stored.size, sha256=stored.sha256)
-        self._indexer.put(Stored(association, entered))
+    def tell_recovered(self) -> None:
+        """Tell the indexer of what the journals held when the spool was opened: it may not have been told before."""
+        for path in self.spool.recovered:
+            try:
+                command, size, digest = described(self.spool.root / path)
+            except (OverreadError, OSError) as exc:
+                self._log.error("a recovered file cannot be read", error=exc)
+                continue
+            if path == self.spool.name(command.sop_instance):
+                self._sink.put(Stored("", command, path, size, digest))
+            else:
+                self._note_beside(path)
+        self.spool.recovered = []
+
+    def _taken(self, association: str, command: Command, stored: StoredFile, study_uid: str) -> tuple[int, str]:
+        if stored.beside:
+            if stored.new:
+                self._note_beside(stored.path, study_uid)
+            return SUCCESS, ""
+        # An object that was there already is told too: the first time may have ended before the ledger.
+        self._sink.put(Stored(association, command, stored.path, stored.size, stored.digest))
+        return SUCCESS, ""
+
+    def _note_beside(self, path: str, study_uid: str = "") -> None:
+        text = f"Another object came under a known SOP Instance UID and is kept beside it, as {path}."
+        self.note("instance.conflict", text, study_uid)
+
+    def _tell(self, entry: Ended | Noted) -> None:
+        try:
+            self._sink.put(entry)
+        except (OverreadError, OSError) as exc:
+            self._log.error("the ledger cannot be written", error=exc, kind=type(entry).__name__)
+
+
+def described(file: Path) -> tuple[Command, int, str]:
+    """Return what a stored file's own File Meta and seal say: command, size in bytes, digest.
+
+    Raises
+    ------
+    DicomInputError
+        If it is not a file that this node wrote.
+    """
+    with file.open("rb") as stream:
+        seal = read_seal(stream.read(128))
+        stream.seek(0)
+        meta = read_meta(stream)
+        size = os.fstat(stream.fileno()).st_size
+    if seal is None:
+        raise DicomInputError("the file has no seal")
+    titles = (meta.calling_ae_title, meta.called_ae_title)
+    return Command(meta.sop_class, meta.sop_instance, meta.transfer_syntax, *titles), size, seal.text

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from functools import lru_cache
 from typing import BinaryIO
 
 from node.errors import DicomInputError
@@ -41,18 +41,23 @@ class FileMeta:
 
 def file_meta(command: Command) -> bytes:
     """Return preamble, prefix and File Meta Information (PS3.10 table 7.1-1), explicit VR little endian."""
-    body = b"".join(
-        (
-            _element(0x0001, b"OB", b"\0\1"),
-            _element(0x0002, b"UI", _uid(command.sop_class)),
-            _element(0x0003, b"UI", _uid(command.sop_instance)),
-            _element(0x0010, b"UI", _uid(command.transfer_syntax)),
-            _element(0x0012, b"UI", _uid(IMPLEMENTATION_CLASS_UID)),
-            _element(0x0013, b"SH", _even(IMPLEMENTATION_VERSION_NAME.encode("ascii"), b" ")),
-            *_titles(command),
-        )
-    )
+    titles = command.calling_ae_title, command.called_ae_title
+    before, after = _around(command.sop_class, command.transfer_syntax, *titles)
+    body = before + _element(0x0003, b"UI", _uid(command.sop_instance)) + after
     return PREAMBLE + _element(0x0000, b"UL", struct.pack("<L", len(body))) + body
+
+
+@lru_cache(maxsize=256)
+def _around(sop_class: str, transfer_syntax: str, calling: str, called: str) -> tuple[bytes, bytes]:
+    """Return what comes before and after the SOP Instance UID: the same for all objects of a series."""
+    before = _element(0x0001, b"OB", b"\0\1") + _element(0x0002, b"UI", _uid(sop_class))
+    after = (
+        _element(0x0010, b"UI", _uid(transfer_syntax)),
+        _element(0x0012, b"UI", _uid(IMPLEMENTATION_CLASS_UID)),
+        _element(0x0013, b"SH", _even(IMPLEMENTATION_VERSION_NAME.encode("ascii"), b" ")),
+        *_titles(calling, called),
+    )
+    return before, b"".join(after)
 
 
 def read_meta(stream: BinaryIO, *, prefix: bool = True) -> FileMeta:
@@ -90,10 +95,17 @@ def _next_meta(stream: BinaryIO) -> tuple[int, bytes] | None:
     return number, value
 
 
-def read_file(path: Path) -> tuple[FileMeta, bytes]:
-    """Return File Meta Information and the encoded data set."""
-    with path.open("rb") as stream:
-        return read_meta(stream), stream.read()
+def dataset_start(head: bytes) -> int:
+    """Return where the data set begins in a file that this node wrote: File Meta with its group length first.
+
+    Raises
+    ------
+    DicomInputError
+        If ``head``, the first bytes of the file, are not of such a file.
+    """
+    if head[128:140] != b"DICM\x02\x00\x00\x00UL\x04\x00":
+        raise DicomInputError("not a DICOM file of this node")
+    return len(PREAMBLE) + 12 + int.from_bytes(head[140:144], "little")
 
 
 def _meta(values: Mapping[int, str]) -> FileMeta:
@@ -102,15 +114,11 @@ def _meta(values: Mapping[int, str]) -> FileMeta:
     return FileMeta(**{name: values.get(number, "") for number, name in (names | titles).items()})
 
 
-def _titles(command: Command) -> list[bytes]:
+def _titles(calling: str, called: str) -> list[bytes]:
     """Source, Sending and Receiving Application Entity Title: whom the object came from, to whom."""
-    called, calling = (_even(title.encode("ascii", "replace"), b" ") for title in _ae_titles(command))
-    found = [(0x0016, calling), (0x0017, calling), (0x0018, called)]
+    theirs, ours = (_even(title[:16].encode("ascii", "replace"), b" ") for title in (calling, called))
+    found = [(0x0016, theirs), (0x0017, theirs), (0x0018, ours)]
     return [_element(number, b"AE", value) for number, value in found if value]
-
-
-def _ae_titles(command: Command) -> tuple[str, str]:
-    return command.called_ae_title[:16], command.calling_ae_title[:16]
 
 
 def _element(number: int, vr: bytes, value: bytes) -> bytes:

@@ -1,243 +1,145 @@
-"""The storage SCP (PS3.4 annex B) and C-ECHO (PS3.4 annex A), behind an interface that hides what serves them."""
+"""The receiver process: the DICOM port. It needs no database to take objects in, and loads none before it does."""
 
 from __future__ import annotations
 
-import itertools
-import os
+import gc
+import resource
 import signal
 import threading
-import time
 import warnings
-from collections.abc import Sequence
-from typing import Any, Protocol
-
-from pydicom.dataset import Dataset
-from pynetdicom import evt
-from pynetdicom.ae import ApplicationEntity
-from pynetdicom.association import Association
 
 from node import logs
-from node.dicom import access
-from node.dicom.association import Server, contexts_for, storage_services
-from node.dicom.indexer import Indexer
 from node.dicom.intake import Intake
-from node.dicom.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, Command
-from node.dicom.reconcile import reconcile
-from node.errors import OverreadError
-from node.records.engine import Records
-from node.settings import DicomSection, Settings
+from node.dicom.ledger import Ledger
+from node.dicom.scp.admission import Admission
+from node.dicom.scp.server import Server
+from node.dicom.scp.session import Port
+from node.dicom.scp.tls import server_context
+from node.dicom.services.base import Resources
+from node.settings import Settings
 from node.storage import Spool
-
-COMMENT_WIDTH = 64
-"""(0000,0902) Error Comment is LO: 64 characters (PS3.7 annex C)."""
-ABORT_SECONDS = 2.0
-"""How long aborted associations may take to end."""
-UNLIMITED = 1 << 30
-ASSOCIATE_SECONDS = 30.0
-"""A connection that has not asked for an association by then is closed (ARTIM, PS3.8 section 9.1.4)."""
+from node.storage.layout import LEDGER
+from node.storage.room import Room
 
 
-class Receiver(Protocol):
-    """What serves a DICOM port: takes objects, tells :class:`~node.dicom.intake.Intake`, answers with its status."""
+class DicomReceiver:
+    """Serves the DICOM port of one process: see :mod:`node.dicom.scp`."""
 
-    @property
-    def port(self) -> int:
-        """The port that is listened on."""
-        ...
-
-    def start(self) -> None:
-        """Listen and return."""
-        ...
-
-    def stop(self, timeout: float) -> None:
-        """Accept nothing more, let associations finish for ``timeout`` seconds, abort the rest."""
-        ...
-
-
-class PynetdicomReceiver:
-    """A :class:`Receiver` made of pynetdicom: a thread and a half for each association."""
-
-    def __init__(self, settings: DicomSection, intake: Intake) -> None:
+    def __init__(self, settings: Settings, intake: Intake) -> None:
         self._settings = settings
         self._intake = intake
-        self._numbers = itertools.count(1)
         self._server: Server | None = None
+        self._admission: Admission | None = None
         self._lock = threading.Lock()
-        self._open: set[Association] = set()
+        self._shared: Resources | None = None
         self._log = logs.get("receiver")
 
     @property
     def port(self) -> int:
         """The port that is listened on."""
-        return int(self._server.server_address[1]) if self._server else self._settings.port
+        return self._server.address[1] if self._server else self._settings.dicom.port
 
     def start(self) -> None:
         """Listen and return."""
-        if not self._settings.peers:
+        section = self._settings.dicom
+        if not section.peers:
             self._log.warning("every calling AE title and address is accepted: dicom.peers is empty")
-        handlers = [
-            (evt.EVT_REQUESTED, self._requested),
-            (evt.EVT_SOP_COMMON, self._services),
-            (evt.EVT_C_STORE, self._store),
-            (evt.EVT_C_ECHO, self._echo),
-        ]
-        address = (self._settings.host, self._settings.port)
-        try:
-            self._server = Server(self._entity(), address, handlers, self._ended, self._malformed)
-        except OSError as exc:
-            raise OverreadError(f"cannot listen on {address[0]}:{address[1]} (DICOM): {exc.strerror}") from exc
-        threading.Thread(target=self._server.serve_forever, args=(0.1,), name="acceptor", daemon=True).start()
-        self._log.info("listening", host=self._settings.host, port=self.port, ae_title=self._settings.ae_title)
+        context = server_context(section.tls)
+        self._admission = Admission(
+            self._intake.spool.root / "associations", section.max_associations, section.max_associations_per_peer
+        )
+        port = Port(section, self._intake, self._admission, self._resources)
+        self._server = Server((section.host, section.port), port, context)
+        self._server.start()
+        self._log.info("listening", host=section.host, port=self.port, ae_title=section.ae_title)
 
     def stop(self, timeout: float) -> None:
         """Accept nothing more, let associations finish for ``timeout`` seconds, abort the rest."""
-        if self._server is None:
-            return
-        server, self._server = self._server, None
-        server.close()
-        deadline = time.monotonic() + timeout
-        while server.active_associations and time.monotonic() < deadline:
-            time.sleep(0.05)
-        self._abort(server.active_associations)
-
-    def _abort(self, associations: Sequence[Association]) -> None:
-        """Abort all at once: each waits for its peer."""
-        threads = [threading.Thread(target=assoc.abort, daemon=True) for assoc in associations]
-        for assoc, thread in zip(associations, threads, strict=True):
-            self._log.warning("association aborted: the receiver stops", association=_name(assoc))
-            thread.start()
-        deadline = time.monotonic() + ABORT_SECONDS
-        for waiting in (*threads, *associations):
-            waiting.join(max(deadline - time.monotonic(), 0.0))
-
-    def associations(self) -> list[Association]:
-        """Return the associations that are open."""
-        return self._server.active_associations if self._server else []
-
-    def wait_until_idle(self, timeout: float) -> bool:
-        """Wait until no association is open; False if that takes longer."""
-        deadline = time.monotonic() + timeout
-        while self.associations():
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(0.01)
-        return True
-
-    def _entity(self) -> ApplicationEntity:
-        ae = ApplicationEntity(self._settings.ae_title)
-        ae.implementation_class_uid = IMPLEMENTATION_CLASS_UID
-        ae.implementation_version_name = IMPLEMENTATION_VERSION_NAME
-        ae.maximum_associations = UNLIMITED  # they are counted in _admit, which knows which of them are rejected
-        ae.maximum_pdu_size = self._settings.max_pdu_bytes
-        ae.network_timeout = self._settings.idle_seconds or None
-        ae.acse_timeout = ASSOCIATE_SECONDS
-        return ae
-
-    def _requested(self, event: Any) -> None:
-        """Judge an association request."""
-        assoc = event.assoc
-        assoc.name = f"{assoc.name}#{os.getpid()}-{next(self._numbers)}"
-        request = assoc.requestor.primitive
-        calling, called = request.calling_ae_title, request.called_ae_title
-        rejection = access.judge(self._settings, calling, called, _address(assoc)) or self._admit(assoc)
-        if rejection is None:
-            assoc.acceptor.supported_contexts = contexts_for(request.presentation_context_definition_list)
-            return
-        self._report(assoc, calling, rejection)
-        assoc.is_rejected = True
-        assoc.acse.send_reject(rejection.result, rejection.source, rejection.reason)
-        assoc.kill()  # waits until the answer is out
-
-    def _admit(self, assoc: Association) -> access.Rejection | None:
+        if self._server is not None:
+            self._server.stop(timeout)
+        if self._admission is not None:
+            self._admission.close()
         with self._lock:
-            if len(self._open) >= self._settings.max_associations:
-                return access.LIMIT_EXCEEDED
-            self._open.add(assoc)
-        return None
+            if self._shared is not None:
+                self._shared.records.close()
+        self._server = self._admission = self._shared = None
 
-    def _report(self, assoc: Association, calling: str, rejection: access.Rejection) -> None:
-        title = "".join(char for char in calling if char.isprintable()).strip()
-        peer = _address(assoc)
-        self._log.warning(
-            "association rejected", association=_name(assoc), ae_title=title, peer=peer, reason=rejection.text
-        )
-        self._intake.note(
-            "association.rejected", f"An association from {title} at {peer} was rejected: {rejection.text}."
-        )
+    def associations(self) -> int:
+        """Return how many associations are open in this process."""
+        return self._server.associations() if self._server else 0
 
-    def _services(self, event: Any) -> Any:
-        return storage_services(event.assoc.requestor.primitive.presentation_context_definition_list)
+    def connections(self) -> int:
+        """Return how many connections are open in this process, with and without an association."""
+        return self._server.connections() if self._server else 0
 
-    def _store(self, event: Any) -> int | Dataset:
-        """Answer C-STORE: 0000, A700 (no room), A900 (does not match), Cxxx (cannot understand); PS3.4 table B.2-1."""
-        request, assoc = event.request, event.assoc
-        command = Command(
-            sop_class=str(request.AffectedSOPClassUID or "").strip("\0 "),
-            sop_instance=str(request.AffectedSOPInstanceUID or "").strip("\0 "),
-            transfer_syntax=str(event.context.transfer_syntax),
-            calling_ae_title=assoc.requestor.ae_title.strip(),
-            called_ae_title=assoc.requestor.primitive.called_ae_title.strip(),
-        )
-        # getvalue() of a BytesIO shares its memory: the object is not copied on its way to the disk.
-        status, comment = self._intake.take(_name(assoc), command, memoryview(request.DataSet.getvalue()))
-        if not comment:
-            return status
-        answer = Dataset()
-        answer.Status = status
-        answer.ErrorComment = comment[:COMMENT_WIDTH]
-        return answer
+    def _resources(self) -> Resources:
+        """Return what services other than C-STORE use; the records are opened for the first of them."""
+        from node.records.engine import Records
 
-    def _echo(self, event: Any) -> int:
-        return 0x0000
-
-    def _malformed(self, assoc: Association, status: int) -> None:
-        self._intake.refuse(_name(assoc), assoc.requestor.ae_title.strip(), status, "the C-STORE command is not whole")
-
-    def _ended(self, assoc: Association) -> None:
         with self._lock:
-            admitted = assoc in self._open
-            self._open.discard(assoc)
-        if not admitted:
-            return
-        if assoc.is_released:
-            title = assoc.requestor.ae_title.strip()
-            self._log.info("association released", association=_name(assoc), ae_title=title, peer=_address(assoc))
-        else:
-            self._lost(assoc)
-        self._intake.end(_name(assoc))
+            if self._shared is None:
+                self._shared = Resources(self._settings, Records(self._settings.database_url), self._intake.spool)
+            return self._shared
 
-    def _lost(self, assoc: Association) -> None:
-        title = assoc.requestor.ae_title.strip()
-        self._log.warning("association lost", association=_name(assoc), ae_title=title, peer=_address(assoc))
-        text = f"An association from {title} at {_address(assoc)} was aborted or lost."
-        self._intake.note("association.lost", text)
+
+def spool_of(settings: Settings, *, journal: bool = False, settles: bool = True) -> Spool:
+    """Return the spool that the settings describe.
+
+    Parameters
+    ----------
+    journal
+        For processes that take in many small objects.
+    settles
+        Whether the process knows ends of associations; for one that does not, each object is durable by itself.
+    """
+    root, section = settings.node.root / "spool", settings.dicom
+    at_the_end = section.durability == "association"
+    return Spool(
+        root,
+        durability="instance" if at_the_end and not settles else section.durability,
+        duplicates=section.duplicates,
+        journal_bytes=section.journal_bytes if journal else 0,
+        room=Room(root, section.min_free_bytes, section.min_free_percent),
+    )
 
 
 def run_receiver(settings: Settings) -> None:
-    """Serve the DICOM port until SIGTERM or SIGINT; then let associations finish, write the index, and return."""
+    """Serve the DICOM port until SIGTERM or SIGINT; then let associations finish, and return."""
     warnings.filterwarnings("ignore", category=UserWarning)  # pydicom's quote attribute values
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    records = Records(settings.database_url)
-    records.migrate()
-    spool = Spool(settings.node.root / "spool")
-    spool.sweep()
-    reconcile(spool, records)
-    indexer = Indexer(records)
-    indexer.start()
-    receiver: Receiver = PynetdicomReceiver(settings.dicom, Intake(spool, indexer))
+    stop = stop_signal()
+    _allow_descriptors()
+    spool = spool_of(settings, journal=True)
+    spool.open()
+    ledger = Ledger(spool.root / LEDGER)
+    intake = Intake(spool, ledger)
+    intake.tell_recovered()
+    receiver = DicomReceiver(settings, intake)
     receiver.start()
+    _settle_memory()
     stop.wait()
     receiver.stop(settings.node.stop_seconds / 2)
-    indexer.stop(settings.node.stop_seconds / 4)
-    records.close()
+    ledger.close()
+    spool.close()
     logs.get("receiver").info("stopped")
 
 
-def _address(assoc: Association) -> str:
-    return assoc.requestor.address_info.address if assoc.requestor.address_info else ""
+def _allow_descriptors() -> None:
+    """Take all descriptors that the system allows: the usual 1024 would be fewer than the connections of two hosts."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def _name(assoc: Association) -> str:
-    return assoc.name.rsplit("@", 1)[-1]
+def _settle_memory() -> None:
+    """Spare the collector what lives as long as the process, and let it run seldom: a C-STORE leaves no cycles."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 100)
+
+
+def stop_signal() -> threading.Event:
+    """Return an event that SIGTERM and SIGINT set from now on."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    return stop

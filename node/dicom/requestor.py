@@ -3,26 +3,44 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
+from pynetdicom import build_role
 from pynetdicom.ae import ApplicationEntity
 from pynetdicom.association import Association
+from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.presentation import PresentationContext
 
 from node.dicom.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from node.errors import DeliveryError
 
 MAX_PDU = 1 << 17
+REJECTED = (1, 2)
+"""Results of an A-ASSOCIATE-RJ: permanent, transient (PS3.8 table 9-21)."""
 
 
 @contextmanager
 def associated(
-    contexts: Sequence[PresentationContext], host: str, port: int, called: str, calling: str, timeout: float
+    contexts: Sequence[PresentationContext],
+    host: str,
+    port: int,
+    called: str,
+    calling: str,
+    timeout: float,
+    tls: ssl.SSLContext | None = None,
+    provider_of: str = "",
 ) -> Iterator[Association]:
-    """Open an association that is released at the end.
+    """Open an association, over TLS where a context for it is given, that is released at the end.
+
+    Parameters
+    ----------
+    provider_of
+        A SOP class of which the node is the provider although it asks for the association (SCP role, PS3.7 D.3.3.4).
 
     Raises
     ------
@@ -34,7 +52,11 @@ def associated(
     ae.implementation_version_name = IMPLEMENTATION_VERSION_NAME
     ae.connection_timeout = ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = timeout
     try:
-        assoc = ae.associate(host, port, contexts=list(contexts), ae_title=called, max_pdu=MAX_PDU)
+        secured = None if tls is None else (tls, host)
+        roles: list[Any] = [build_role(provider_of, scp_role=True)] if provider_of else []
+        assoc = ae.associate(
+            host, port, contexts=list(contexts), ae_title=called, max_pdu=MAX_PDU, ext_neg=roles, tls_args=secured
+        )
     except (OSError, ValueError, RuntimeError) as exc:
         raise DeliveryError(f"{host}:{port} cannot be reached: {type(exc).__name__}") from exc
     if not assoc.is_established:
@@ -59,8 +81,11 @@ def wait_until_over(assoc: Association) -> None:
 
 
 def _why_not(assoc: Association, host: str, port: int, called: str) -> str:
-    answer = assoc.acceptor.primitive
-    if assoc.is_rejected and answer is not None:
+    # A rejection that comes at once is taken by pynetdicom for a connection that failed, and left in its queue.
+    answer = assoc.acceptor.primitive or assoc.dul.receive_pdu()
+    if not isinstance(answer, A_ASSOCIATE):
+        answer = None
+    if answer is not None and answer.result in REJECTED:
         return f"{called} at {host}:{port} rejected the association: {answer.reason_str.lower()} ({answer.result_str})"
     if answer is not None:
         return f"{called} at {host}:{port} accepts none of the SOP classes and transfer syntaxes"

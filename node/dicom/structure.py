@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from node.errors import DicomInputError
 
@@ -16,9 +16,16 @@ UNDEFINED = 0xFFFFFFFF
 ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 MAX_DEPTH = 64
 """Sequences nested deeper than any template asks for are an attack on the stack."""
+MAX_ELEMENTS = 1 << 16
+"""Top-level elements of a data set; real ones have some hundred, and each costs more memory here than on the wire."""
 
 _LONG = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"})
 """Value representations with a 32-bit length (PS3.5 table 7.1-1)."""
+
+_SHORT = frozenset(
+    b"AE AS AT CS DA DS DT FL FD IS LO LT PN SH SL SS ST TM UI UL US".split(),
+)
+"""Those with a 16-bit length."""
 
 
 class Truncated(DicomInputError):
@@ -27,19 +34,17 @@ class Truncated(DicomInputError):
     dicom_status = 0xC000
 
 
-@dataclass(frozen=True, slots=True)
-class Element:
+class Element(NamedTuple):
     """One top-level element: ``data[start:end]`` is its value; ``items`` counts those of an undefined length."""
 
     tag: int
-    vr: str
     start: int
     end: int
     items: int | None = None
 
 
 def scan(data: memoryview, *, implicit: bool, little: bool = True) -> Mapping[int, Element]:
-    """Return the top-level elements by tag.
+    """Return the top-level elements by tag; of a tag that occurs twice, against PS3.5 section 7.1, the first one.
 
     Parameters
     ----------
@@ -53,6 +58,8 @@ def scan(data: memoryview, *, implicit: bool, little: bool = True) -> Mapping[in
     ------
     Truncated
         If the elements do not end where the data ends.
+    DicomInputError
+        If there are too many of them.
     """
     return _Scanner(data, little).top(implicit)
 
@@ -70,19 +77,52 @@ class _Scanner:
         self._tag = struct.Struct(f"{order}HH").unpack_from
         self._u16 = struct.Struct(f"{order}H").unpack_from
         self._u32 = struct.Struct(f"{order}L").unpack_from
+        self._short = struct.Struct(f"{order}HH2sH").unpack_from
 
     def top(self, implicit: bool, last: int | None = None) -> Mapping[int, Element]:
         implicit = not self._letters(0) if self.size >= 6 else implicit
         found: dict[int, Element] = {}
         position = 0
         try:
-            while position < self.size and (last is None or max(found, default=0) < last):
+            while position < self.size:
+                if not implicit:
+                    position, tag = self._short_ones(position, found, last)
+                    if position >= self.size or (last is not None and tag >= last):
+                        break
                 element, position = self._element(position, implicit, 0)
-                found[element.tag] = element
-        except Truncated:
+                found.setdefault(element.tag, element)
+                self._bound(found)
+                if last is not None and element.tag >= last:
+                    break
+        except DicomInputError:
             if last is None:
                 raise
         return found
+
+    def _short_ones(self, position: int, found: dict[int, Element], last: int | None) -> tuple[int, int]:
+        """Read elements of explicit VR with a short length, which most are; stop before the first other one.
+
+        Returns where that is, and the last tag that was read.
+        """
+        data, short, limit = self.data, self._short, self.size - 8
+        stop = last if last is not None else 1 << 32
+        tag = 0
+        while position <= limit and tag < stop:
+            group, number, vr, length = short(data, position)
+            end = position + 8 + length
+            if vr not in _SHORT or end > self.size:
+                break
+            tag = group << 16 | number
+            if tag not in found:
+                found[tag] = Element(tag, position + 8, end)
+                if len(found) > MAX_ELEMENTS:
+                    break
+            position = end
+        return position, tag
+
+    def _bound(self, found: Mapping[int, Element]) -> None:
+        if len(found) > MAX_ELEMENTS:
+            raise DicomInputError("the data set has too many elements")
 
     def _letters(self, position: int) -> bool:
         first, second = self.data[position + 4], self.data[position + 5]
@@ -105,14 +145,13 @@ class _Scanner:
         return tag, vr, self._u32(self.data, position + 8)[0], position + 12
 
     def _element(self, position: int, implicit: bool, depth: int) -> tuple[Element, int]:
-        tag, vr, length, start = self._header(position, implicit)
-        name = vr.decode("ascii")
+        tag, _, length, start = self._header(position, implicit)
         if length == UNDEFINED:
             items, after = self._items(start, implicit, depth + 1)
-            return Element(tag, name, start, after, items), after
+            return Element(tag, start, after, items), after
         if start + length > self.size:
             raise Truncated(f"the value of ({tag >> 16:04X},{tag & 0xFFFF:04X}) is cut off")
-        return Element(tag, name, start, start + length), start + length
+        return Element(tag, start, start + length), start + length
 
     def _items(self, position: int, implicit: bool, depth: int) -> tuple[int, int]:
         """Walk items or fragments of a value of undefined length; return their number and the position after."""

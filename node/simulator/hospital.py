@@ -39,6 +39,7 @@ root = {root}
 [dicom]
 host = "127.0.0.1"
 port = {dicom}
+journal_bytes = 16777216
 [hl7]
 host = "127.0.0.1"
 port = {hl7}

@@ -15,11 +15,13 @@ from typing import Any
 from pydicom.dataset import Dataset
 from pynetdicom import evt
 from pynetdicom.ae import ApplicationEntity
+from pynetdicom.events import EventHandlerType
 
-from node.dicom.association import Server, contexts_for, storage_services
 from node.dicom.headers import read
 from node.dicom.part10 import Command, file_meta
+from node.dicom.scp.negotiation import contexts_for
 from node.errors import OverreadError
+from node.simulator.server import Server, storage_services
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +87,13 @@ class PacsSimulator:
         """Listen in a thread."""
         ae = ApplicationEntity(self.ae_title)
         ae.maximum_associations = 64
-        handlers = [
+        handlers: list[EventHandlerType] = [
             (evt.EVT_REQUESTED, self._requested),
             (evt.EVT_SOP_COMMON, self._services),
             (evt.EVT_C_STORE, self._store),
             (evt.EVT_C_ECHO, lambda event: 0x0000),
         ]
-        self._server = Server(ae, self._address, handlers)
+        self._server = Server(ae, self._address, self.ae_title, [], evt_handlers=handlers)
         threading.Thread(target=self._server.serve_forever, args=(0.05,), name="pacs", daemon=True).start()
         return self
 

@@ -14,12 +14,16 @@ from sqlalchemy import select
 from node.dicom.files import Outgoing
 from node.dicom.indexer import Indexer
 from node.dicom.intake import Intake
-from node.dicom.receiver import PynetdicomReceiver
+from node.dicom.ledger import Ledger
+from node.dicom.receiver import DicomReceiver, spool_of
 from node.dicom.sender import SendOutcome, send
 from node.records.engine import Records
 from node.records.schema import Event
-from node.settings import DicomSection
+from node.settings import Settings
 from node.storage import Spool
+from tests.peers import eventually
+
+JOURNAL = 4 << 20
 
 
 @dataclass
@@ -29,7 +33,7 @@ class Node:
     records: Records
     spool: Spool
     indexer: Indexer
-    receiver: PynetdicomReceiver
+    receiver: DicomReceiver
 
     def send(self, *items: Path | Outgoing, calling: str = "MR1", called: str = "OVERREAD") -> list[SendOutcome]:
         """Send over one association, wait until it is entered in the records, and return what was answered."""
@@ -40,7 +44,7 @@ class Node:
 
     def settle(self) -> None:
         """Wait until every association is over and everything is in the records."""
-        self.receiver.wait_until_idle(10.0)
+        eventually("every connection is over", lambda: self.receiver.connections() == 0, 10)
         self.indexer.flush()
 
     def lines(self, kind: str) -> list[str]:
@@ -54,17 +58,29 @@ def running(folder: Path, **settings: Any) -> Iterator[Node]:
     """Run a receiver on a free port."""
     records = Records(f"sqlite:///{folder / 'records.sqlite'}")
     records.migrate()
-    spool = Spool(folder / "spool")
-    indexer = Indexer(records)
+    dicom = {
+        "host": "127.0.0.1",
+        "port": 0,
+        "journal_bytes": JOURNAL,
+        "min_free_bytes": 0,
+        "min_free_percent": 0.0,
+    } | settings
+    configured = Settings.model_validate(
+        {"node": {"root": folder}, "dicom": dicom, "database": {"url": f"sqlite:///{folder / 'records.sqlite'}"}}
+    )
+    spool = spool_of(configured, journal=True)
+    indexer = Indexer(records, spool.root)
     indexer.start()
-    section = DicomSection.model_validate({"host": "127.0.0.1", "port": 0} | settings)
-    receiver = PynetdicomReceiver(section, Intake(spool, indexer))
+    ledger = Ledger(spool.root / "ledger")
+    receiver = DicomReceiver(configured, Intake(spool, ledger))
     receiver.start()
     try:
         yield Node(records, spool, indexer, receiver)
     finally:
         receiver.stop(5.0)
+        ledger.close()
         assert indexer.stop(10.0)
+        spool.close()
         records.close()
 
 

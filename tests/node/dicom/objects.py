@@ -11,7 +11,7 @@ from pydicom.uid import UID, generate_uid
 from pynetdicom.dsutils import encode
 
 from node.dicom.files import Outgoing, describe
-from node.dicom.headers import read
+from node.dicom.headers import check
 from node.dicom.part10 import Command, file_meta
 from node.errors import OverreadError
 
@@ -80,7 +80,7 @@ def storable(folder: Path) -> list[Outgoing]:
             continue
         try:
             item = describe(path)
-            read(Command(item.sop_class, item.sop_instance, item.transfer_syntax), memoryview(item.dataset()))
+            check(Command(item.sop_class, item.sop_instance, item.transfer_syntax), memoryview(item.dataset()))
         except OverreadError:
             continue
         found.append(item)

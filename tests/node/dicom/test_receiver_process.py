@@ -7,19 +7,26 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import pytest
+from pynetdicom import build_context
 from sqlalchemy import func, select
 
-from node.dicom.sender import echo, send
+from node.dicom.index_process import start_index
+from node.dicom.indexer import Indexer
+from node.dicom.requestor import associated
+from node.dicom.sender import VERIFICATION, echo, send
 from node.errors import DeliveryError
 from node.records.engine import Records
-from node.records.schema import Event, Instance, Study
+from node.records.schema import Instance, Study
 from node.storage import Spool
 from tests.node.dicom.objects import outgoing_image
+from tests.part10 import read_file
 
 PROGRAM = """
 import sys
@@ -30,7 +37,8 @@ from node.settings import DicomSection, NodeSection, Settings
 
 logs.configure()
 root, port = Path(sys.argv[1]), int(sys.argv[2])
-run_receiver(Settings(node=NodeSection(root=root, stop_seconds=8), dicom=DicomSection(host="127.0.0.1", port=port)))
+section = DicomSection(host="127.0.0.1", port=port, journal_bytes=1 << 22, min_free_bytes=0, min_free_percent=0)
+run_receiver(Settings(node=NodeSection(root=root, stop_seconds=8), dicom=section))
 """
 
 
@@ -56,15 +64,25 @@ def free_port() -> int:
         return int(server.getsockname()[1])
 
 
-def open_store(root: Path) -> Records:
+@contextmanager
+def indexed(root: Path) -> Iterator[Records]:
+    """Enter what the receivers left in new records, as the indexer's process does when it starts."""
     store = Records(f"sqlite:///{root / 'overread.sqlite'}")
     store.migrate()
-    return store
+    spool = Spool(root / "spool")
+    indexer = Indexer(store, spool.root)
+    start_index(spool, store, indexer)
+    try:
+        indexer.flush()
+        yield store
+    finally:
+        assert indexer.stop(10)
+        spool.close()
+        store.close()
 
 
 def test_two_processes_share_a_port_and_stop_when_asked(tmp_path: Path) -> None:
     root, port = tmp_path / "node", free_port()
-    open_store(root).close()
     with receiver(root, port) as first, receiver(root, port) as second:
         items = [outgoing_image(tmp_path / "out") for _ in range(24)]
         for start in range(0, 24, 2):  # connections are shared out by the kernel, so there are many of them
@@ -77,38 +95,51 @@ def test_two_processes_share_a_port_and_stop_when_asked(tmp_path: Path) -> None:
     served = [log.count('"event": "association released"') for log in logs]
     assert sum(served) == 12
     assert all(served)
-    store = open_store(root)
-    with store.read() as session:
+    with indexed(root) as store, store.read() as session:
         assert session.scalar(select(func.count(Instance.id))) == 24
         assert session.scalars(select(Study)).one().released_at is not None
-    store.close()
 
 
-def test_what_was_answered_with_success_survives_a_kill_and_is_indexed_at_the_next_start(tmp_path: Path) -> None:
+def test_two_processes_share_the_limit_of_associations(tmp_path: Path) -> None:
+    """Whichever of them gets a connection counts those of the other."""
     root, port = tmp_path / "node", free_port()
-    store = open_store(root)
-    items = [outgoing_image(tmp_path / "out") for _ in range(60)]
+    with receiver(root, port), receiver(root, port), ExitStack() as stack:
+        for _ in range(32):  # dicom.max_associations_per_peer
+            stack.enter_context(associated([build_context(VERIFICATION)], "127.0.0.1", port, "OVERREAD", "MR1", 10.0))
+        with pytest.raises(DeliveryError, match="rejected"):
+            echo("127.0.0.1", port, "OVERREAD", "MR1")
+        echo("127.0.0.1", port, "OVERREAD", "CT1")
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(6, 5), (22, 50_000)])  # in memory, and in pieces
+def test_what_was_answered_with_success_survives_a_kill_and_is_indexed_at_the_next_start(
+    tmp_path: Path, rows: int, columns: int
+) -> None:
+    root, port = tmp_path / "node", free_port()
+    values = {"Rows": rows, "Columns": columns, "PixelData": bytes(2 * rows * columns)}
+    items = [outgoing_image(tmp_path / "out", **values) for _ in range(30)]
     answered = []
-    with receiver(root, port) as process, store.write():  # the records are held, so that nothing can be indexed
+    with receiver(root, port) as process:
         try:
             for outcome in send(items, "127.0.0.1", port, "OVERREAD", "MR1", timeout=10.0):
                 answered.append(outcome)
-                if len(answered) == 30:
-                    os.kill(process.pid, signal.SIGKILL)
+                if len(answered) == 15:
+                    threading.Timer(0.002, os.kill, (process.pid, signal.SIGKILL)).start()
         except DeliveryError:
             pass
     done = {outcome.sop_uid for outcome in answered if outcome.status == 0}
-    assert len(done) >= 30
-    with store.read() as session:
-        assert session.scalar(select(func.count(Instance.id))) == 0
+    assert len(done) >= 15
     with receiver(root, port):
         echo("127.0.0.1", port, "OVERREAD", "MR1")
-    with store.read() as session:
+        assert list((root / "spool" / "incoming").rglob("*.part")) == []
+    with indexed(root) as store, store.read() as session:
         assert done <= set(session.scalars(select(Instance.uid)))
-        assert session.scalar(select(func.count(Event.id)).where(Event.kind == "spool.repaired")) == 1
-    assert list((root / "spool" / "incoming").iterdir()) == []
-    assert done <= {uid for uid, _ in Spool(root / "spool").files()}
-    store.close()
+    spool = Spool(root / "spool")
+    kept = dict(spool.files())
+    assert done <= set(kept)
+    sent = {item.sop_instance: item.dataset() for item in items}
+    for uid, path in kept.items():
+        assert read_file(spool.root / path)[1] == sent[uid]
 
 
 def test_an_association_that_is_under_way_is_finished_before_the_process_stops(tmp_path: Path) -> None:
@@ -120,7 +151,5 @@ def test_an_association_that_is_under_way_is_finished_before_the_process_stops(t
         time.sleep(0.3)
         assert all(outcome.ok for outcome in outcomes)
         assert process.wait(timeout=15) == 0
-    store = open_store(root)
-    with store.read() as session:
+    with indexed(root) as store, store.read() as session:
         assert session.scalar(select(func.count(Instance.id))) == 20
-    store.close()

@@ -8,11 +8,11 @@ import pytest
 from pydicom import dcmread
 
 from node.dicom.files import Outgoing, describe
-from node.dicom.part10 import read_file
 from node.dicom.sender import SendOutcome, batches, echo, proposals, send
 from node.errors import DeliveryError
 from node.simulator.pacs import PacsSimulator
 from tests.node.dicom.objects import BIG, EXPLICIT, IMPLICIT, MR, encoded, image, outgoing, outgoing_image
+from tests.part10 import read_file
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_a_file_without_preamble_or_meta_is_sent_all_the_same(pacs: PacsSimulato
 def test_an_uncompressed_object_is_converted_where_the_other_side_wants_that(
     pacs: PacsSimulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("node.dicom.association.TRANSFER_SYNTAXES", (IMPLICIT,))
+    monkeypatch.setattr("node.dicom.scp.negotiation.TRANSFER_SYNTAXES", (IMPLICIT,))
     item = outgoing_image(tmp_path / "out")
     assert sent(pacs, item)[0].ok
     (received,) = pacs.received
@@ -63,7 +63,7 @@ def test_an_uncompressed_object_is_converted_where_the_other_side_wants_that(
 def test_what_the_other_side_does_not_take_is_said_and_the_rest_is_sent(
     pacs: PacsSimulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("node.dicom.association.TRANSFER_SYNTAXES", (EXPLICIT,))
+    monkeypatch.setattr("node.dicom.scp.negotiation.TRANSFER_SYNTAXES", (EXPLICIT,))
     ds = image()
     big = outgoing(tmp_path / "out", encoded(ds, BIG), str(ds.SOPInstanceUID), syntax=BIG)
     refused, taken = sent(pacs, big, outgoing_image(tmp_path / "out"))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
-from node.dicom.headers import read
+from node.dicom.headers import check, read
 from node.dicom.structure import Truncated, peek, scan
 from node.errors import OverreadError
 from tests.node.dicom.objects import BIG, DEFLATED, EXPLICIT, IMPLICIT, MR, command_for, encoded, image
@@ -58,10 +58,10 @@ def test_every_cut_of_a_data_set_is_found(syntax: str, make: Callable[[], Datase
 def test_every_cut_within_a_deflated_data_set_is_refused() -> None:
     ds = image()
     data = encoded(ds, DEFLATED)
-    assert read(command_for(ds, DEFLATED), memoryview(data)).study_uid == "1.2.3"
+    assert check(command_for(ds, DEFLATED), memoryview(data)) == "1.2.3"
     for cut in range(len(data) - 1):
         with pytest.raises(Truncated):
-            read(command_for(ds, DEFLATED), memoryview(data)[:cut])
+            check(command_for(ds, DEFLATED), memoryview(data)[:cut])
 
 
 def test_every_cut_within_encapsulated_pixels_is_refused() -> None:
@@ -91,6 +91,40 @@ def test_explicit_elements_that_were_announced_as_implicit_are_understood() -> N
     assert scan(data, implicit=True).keys() == scan(data, implicit=False).keys()
 
 
+@pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT, BIG])
+@pytest.mark.parametrize("make", [image, nested])
+def test_every_beginning_gives_the_elements_that_are_whole_in_it(syntax: str, make: Callable[[], Dataset]) -> None:
+    data = memoryview(encoded(make(), syntax))
+    how = {"implicit": syntax == IMPLICIT, "little": syntax != BIG}
+    whole = scan(data, **how)
+    for cut in range(8, len(data)):
+        found = peek(data[:cut], 0xFFFFFFFF, **how)
+        assert found == {tag: element for tag, element in whole.items() if element.end <= cut}
+
+
+@pytest.mark.parametrize("last", [0x00080018, 0x00100020, 0x00100021, 0x0020000E, 0x00287FFF])
+@pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT, BIG])
+def test_the_elements_up_to_a_tag_are_those_of_the_whole_walk(syntax: str, last: int) -> None:
+    data = memoryview(encoded(nested(), syntax))
+    how = {"implicit": syntax == IMPLICIT, "little": syntax != BIG}
+    whole = scan(data, **how)
+    found = peek(data, last, **how)
+    assert {tag for tag in whole if tag <= last} <= found.keys()
+    assert found.items() <= whole.items()
+    assert len([tag for tag in found if tag > last]) <= 2
+
+
+def test_of_an_element_that_comes_twice_the_refusals_and_the_index_see_the_same() -> None:
+    """Else an object could be taken for one study and entered in another."""
+    ds = image()
+    data = encoded(ds)
+    element = scan(memoryview(data), implicit=False)[0x0020000D]
+    other = data[element.start - 8 : element.start] + data[element.start : element.end].replace(b"3", b"4")
+    for doubled in (data + other, data[: element.start - 8] + other + data[element.start - 8 :]):
+        study = check(command_for(ds), memoryview(doubled))
+        assert read(command_for(ds), memoryview(doubled)).study_uid == study
+
+
 def test_the_beginning_of_a_data_set_is_enough_for_its_identity() -> None:
     data = encoded(image(), EXPLICIT)
     assert 0x00080018 in peek(memoryview(data)[:120], 0x00080018, implicit=False)
@@ -115,16 +149,18 @@ def test_a_damaged_object_is_read_or_refused_and_never_breaks_anything(data: st.
     raw = bytearray(encoded(ds, EXPLICIT if syntax == JPEG else syntax))
     for _ in range(data.draw(st.integers(1, 4))):
         raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
+    command = command_for(ds, syntax)
     try:
-        header = read(command_for(ds, syntax), memoryview(raw))
+        study = check(command, memoryview(raw))
     except OverreadError:
         return
-    assert (header.uid, header.sop_class) == ("1.2.3.4", MR)
+    header = read(command, memoryview(raw))  # what was taken can be entered in the index
+    assert (header.uid, header.sop_class, header.study_uid) == ("1.2.3.4", MR, study)
 
 
 @pytest.mark.data
 def test_the_truncated_files_of_pydicom_are_found(real_data: Callable[[str], Path]) -> None:
-    from node.dicom.part10 import read_file
+    from tests.part10 import read_file
 
     folder = real_data("dicom-pydicom") / "test_files"
     for name in ("MR_truncated.dcm", "rtplan_truncated.dcm"):

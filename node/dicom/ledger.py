@@ -1,0 +1,261 @@
+"""The ledger: what the receivers tell the indexer, in files, so that neither waits for the other.
+
+A receiver appends a line of JSON for each object that has its name; one indexer reads the lines and enters them in the
+records. An indexer that is away for days finds everything when it is back. A receiver that is killed between an answer
+and its line has the object in the journal, and its next start writes the line. After a power cut lines may be missing:
+then the spool itself is compared with the records.
+
+A line holds UIDs, AE titles, sizes and times, and sentences for the timeline; nothing else of a patient.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import fcntl
+import json
+import os
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Protocol
+
+from node.clock import now
+from node.dicom.part10 import Command
+from node.errors import OutOfResources
+from node.records.states import Level
+from node.storage.incoming import write_all
+
+ROTATE_BYTES = 4 << 20
+"""A file that is longer is continued in another, so that what was entered can be removed."""
+READ_BYTES = 1 << 18
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An instance is kept: which one, where below the spool, and since when."""
+
+    association: str
+    command: Command
+    path: str
+    size: int
+    digest: str
+    at: dt.datetime = field(default_factory=now)
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """An association is over."""
+
+    association: str
+    at: dt.datetime = field(default_factory=now)
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """A line for the timeline, of a study where its UID is told and known."""
+
+    kind: str
+    text: str
+    level: Level = "warning"
+    study_uid: str = ""
+    at: dt.datetime = field(default_factory=now)
+
+
+Entry = Stored | Ended | Noted
+_KINDS: dict[str, type[Stored] | type[Ended] | type[Noted]] = {"stored": Stored, "ended": Ended, "noted": Noted}
+_NAMES = {kind: name for name, kind in _KINDS.items()}
+
+
+class Sink(Protocol):
+    """Who is told."""
+
+    def put(self, entry: Entry) -> None:
+        """Take an entry; returns once it cannot be lost by the death of this process."""
+        ...
+
+
+def encode(entry: Entry) -> bytes:
+    """Return an entry's line."""
+    if isinstance(entry, Stored):
+        # The hot path: an object's line without a walk over its dataclasses.
+        command = entry.command
+        values: list[Any] = [
+            entry.association, command.sop_class, command.sop_instance, command.transfer_syntax,
+            command.calling_ae_title, command.called_ae_title, entry.path, entry.size, entry.digest,
+            entry.at.isoformat(),
+        ]  # fmt: skip
+        return json.dumps(["stored", *values], ensure_ascii=True).encode("ascii") + b"\n"
+    body = asdict(entry) | {"at": entry.at.isoformat()}
+    return json.dumps([_NAMES[type(entry)], *body.values()], ensure_ascii=True).encode("ascii") + b"\n"
+
+
+def decode(line: bytes) -> Entry:
+    """Return the entry of a line.
+
+    Raises
+    ------
+    ValueError
+        If it is not one.
+    """
+    try:
+        name, *values = json.loads(line)
+        at = dt.datetime.fromisoformat(values.pop())
+        if name == "stored":
+            association, *command, path, size, digest = values
+            return Stored(association, Command(*command), path, size, digest, at)
+        kind = _KINDS[name]
+        return kind(**dict(zip([f.name for f in fields(kind)], [*values, at], strict=True)))
+    except (KeyError, TypeError, IndexError, RecursionError) as exc:
+        raise ValueError("not a line of the ledger") from exc
+
+
+class Ledger:
+    """Writes one process's part of the ledger; its threads share it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._lock = threading.Lock()
+        self._descriptor = -1
+        self._size = 0
+
+    def put(self, entry: Entry) -> None:
+        """Append an entry.
+
+        Raises
+        ------
+        OutOfResources
+            If it cannot be written.
+        """
+        line = encode(entry)
+        with self._lock:
+            try:
+                if self._descriptor < 0 or self._size > ROTATE_BYTES:
+                    self._rotate()
+                write_all(self._descriptor, memoryview(line))
+                self._size += len(line)
+            except OSError as exc:
+                self._end()  # half a line may stand there: the next one goes into another file
+                raise OutOfResources("the ledger cannot be written") from exc
+
+    def close(self) -> None:
+        """Say that nothing more comes."""
+        with self._lock:
+            self._end()
+
+    def _end(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+        self._descriptor = -1
+
+    def _rotate(self) -> None:
+        """Begin a file. Its lock tells the reader that somebody may still write to it."""
+        self._end()
+        self._folder.mkdir(parents=True, exist_ok=True)
+        flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
+        while self._descriptor < 0:
+            path = self._folder / f"{time.time_ns():020d}-{os.getpid()}.jsonl"
+            self._descriptor = os.open(path, flags, 0o640)
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+            if not os.fstat(
+                self._descriptor
+            ).st_nlink:  # before the lock it looked abandoned, and the reader removed it
+                self._end()
+        self._size = 0
+
+
+class LedgerReader:
+    """Reads all parts of the ledger; what was read is forgotten only by :meth:`done`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._offsets: dict[Path, int] = {}
+
+    def batch(self, limit: int) -> tuple[list[Entry], int]:
+        """Return up to ``limit`` entries that were not read before, and how many lines were no entries.
+
+        Raises
+        ------
+        OSError
+            If a part cannot be read, and no other has entries.
+        """
+        found: list[Entry] = []
+        broken = 0
+        unreadable: OSError | None = None
+        for path in sorted(self._folder.glob("*.jsonl")):
+            try:
+                lines = self._lines(path, limit - len(found))
+            except OSError as exc:
+                unreadable = exc
+                continue
+            for line in lines:
+                try:
+                    found.append(decode(line))
+                except ValueError:
+                    broken += 1
+            if len(found) >= limit:
+                break
+        if unreadable is not None and not found:
+            raise unreadable
+        return found, broken
+
+    def done(self) -> None:
+        """Remove the parts that were read to their end and that nobody writes any more."""
+        for path, offset in list(self._offsets.items()):
+            try:
+                stream = path.open("rb")
+            except FileNotFoundError:
+                del self._offsets[path]
+                continue
+            with stream:
+                try:
+                    fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    continue  # its writer lives
+                if os.fstat(stream.fileno()).st_size <= offset:
+                    path.unlink(missing_ok=True)
+                    del self._offsets[path]
+
+    def sizes(self) -> dict[Path, int]:
+        """Return how long each part is now."""
+        found = {}
+        for path in self._folder.glob("*.jsonl"):
+            with contextlib.suppress(FileNotFoundError):
+                found[path] = path.stat().st_size
+        return found
+
+    def past(self, sizes: Mapping[Path, int]) -> bool:
+        """Whether the parts have been read that far."""
+        return all(self._offsets.get(path, 0) >= size for path, size in sizes.items())
+
+    def idle(self) -> bool:
+        """Whether everything that was written has been read."""
+        try:
+            return all(path.stat().st_size <= self._offsets.get(path, 0) for path in self._folder.glob("*.jsonl"))
+        except FileNotFoundError:  # a part was read and removed between the two
+            return False
+
+    def _lines(self, path: Path, limit: int) -> list[bytes]:
+        offset = self._offsets.setdefault(path, 0)
+        with path.open("rb") as stream:
+            stream.seek(offset)
+            lines = stream.readlines(READ_BYTES)[:limit]
+            end = offset + sum(map(len, lines))
+            if lines and not lines[-1].endswith(b"\n"):
+                torn = lines.pop()
+                # If its writer died within it, the object behind it was not answered for.
+                if not (_abandoned(stream.fileno()) and os.fstat(stream.fileno()).st_size == end):
+                    end -= len(torn)
+            self._offsets[path] = end
+        return lines
+
+
+def _abandoned(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    fcntl.flock(descriptor, fcntl.LOCK_UN)
+    return True
