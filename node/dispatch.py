@@ -13,13 +13,14 @@ from sqlalchemy.orm import Session, selectinload
 
 from node import logs
 from node.broker import ANALYSE, BUILD, INFER, Broker, Task
-from node.decide.completeness import Evidence, Policy, judge
+from node.completion import Completion
 from node.decide.conditions import Facts
 from node.decide.priority import most_urgent
 from node.decide.rules import Wanted, decide
 from node.errors import BrokerUnavailable
 from node.records import jobs, timeline
 from node.records.engine import Records
+from node.records.evidence import shortfalls
 from node.records.orders import match_study
 from node.records.schema import Job, Note, Series, Study, now
 from node.records.states import JobState, NoteState, StudyState, check
@@ -30,49 +31,46 @@ GRACE_SECONDS = 3.0
 """A task that was sent less than this ago is taken to be on its way even if the broker does not show it."""
 
 
+FAULT_SECONDS = 30.0
+"""Pause before a study that could not be concluded for an error of ours is tried again; the others go on."""
+
+
 class Dispatcher:
     """The decisions of the gateway; one instance, called from one thread."""
 
-    def __init__(self, settings: Settings, records: Records, broker: Broker) -> None:
+    def __init__(
+        self, settings: Settings, records: Records, broker: Broker, completion: Completion | None = None
+    ) -> None:
         self._settings = settings
         self._records = records
         self._broker = broker
-        self._policy = Policy(settings.completeness.quiet_seconds, settings.completeness.release_quiet_seconds)
+        self._completion = completion or Completion(settings, records)
         self._sent: dict[str, float] = {}
+        self._faulty: dict[int, float] = {}
         self._log = logs.get("gateway")
 
     def complete_studies(self) -> int:
-        """Judge every study that is being received; returns how many were complete."""
-        with self._records.read() as session:
-            query = select(Study).where(Study.state == StudyState.RECEIVING)
-            due = [study.id for study in session.scalars(query) if self._judge(study)]
+        """Judge every study that is being received; returns how many were concluded, whole or not."""
+        moment = time.monotonic()
+        self._faulty = {key: until for key, until in self._faulty.items() if until > moment}
+        due = [key for key in self._completion.due() if key not in self._faulty]
         for key in due:
-            with self._records.write() as session:
-                self._complete(session, key)
+            try:
+                with self._records.write() as session:
+                    self._conclude(session, key)
+            except Exception as exc:
+                self._faulty[key] = moment + FAULT_SECONDS
+                self._log.error("study.not_concluded", study=key, error=exc)
         return len(due)
 
-    def _judge(self, study: Study) -> str | None:
-        verdict = judge(Evidence(study.last_instance_at, study.released_at), self._policy, now())
-        return verdict.reason if verdict.complete else None
-
-    def _complete(self, session: Session, key: int) -> None:
+    def _conclude(self, session: Session, key: int) -> None:
         query = select(Study).where(Study.id == key).options(selectinload(Study.series).selectinload(Series.instances))
         study = session.scalars(query).one()
-        reason = self._judge(study)
-        if study.state is not StudyState.RECEIVING or reason is None:
-            return  # an instance came in between
-        study.completed_at = now()
-        study.reason = reason
-        count = sum(len(series.instances) for series in study.series)
-        timeline.add(
-            session,
-            "study.complete",
-            f"Complete: {reason}; {count} instances, {len(study.series)} series.",
-            study=study,
-        )
-        match_study(session, study)
-        self._ask(session, study)
-        self._log.info("study.complete", study=study.id, state=study.state.value, count=count)
+        if self._completion.conclude(session, study):
+            match_study(session, study)
+            self._ask(session, study)
+        if study.state is not StudyState.RECEIVING:
+            self._log.info("study.concluded", study=study.id, state=study.state.value, reason=study.reason)
 
     def _ask(self, session: Session, study: Study) -> None:
         order_priority = study.order.priority if study.order else None
@@ -81,7 +79,8 @@ class Dispatcher:
         if not wanted:
             check(study.state, StudyState.UNWANTED)
             study.state = StudyState.UNWANTED
-            study.reason = "no rule wants it"
+            short = f"; {study.reason}" if shortfalls(session, [study.id]) else ""
+            study.reason = f"no rule wants it{short}"
             timeline.add(
                 session, "study.unwanted", "No rule wants this study; it is kept.", study=study, level="warning"
             )

@@ -13,6 +13,8 @@ import typer
 from node import ports
 from node.broker import Broker, broker_url
 from node.commands.common import dump, out
+from node.dicom.receiver import spool_of
+from node.dicom.scp.tls import server_context
 from node.dicom.sender import echo
 from node.errors import OverreadError
 from node.records.engine import Records
@@ -51,6 +53,8 @@ def checks(settings: Settings, models: Collection[str]) -> Iterator[Check]:
     yield _models(settings, models)
     yield _root(settings)
     yield _database(settings)
+    yield _tls(settings)
+    yield _spool_room(settings)
     running = _broker_ready(settings)
     yield _broker(settings, running)
     if not running:
@@ -62,6 +66,24 @@ def checks(settings: Settings, models: Collection[str]) -> Iterator[Check]:
         )
     for destination in settings.destinations:
         yield _destination(destination, settings)
+
+
+def _tls(settings: Settings) -> Check:
+    """Whether certificate, key and authorities of the DICOM port can be used."""
+    try:
+        context = server_context(settings.dicom.tls)
+    except OverreadError as exc:
+        return Check("dicom.tls", False, str(exc))
+    return Check("dicom.tls", True, "plain DICOM" if context is None else "TLS")
+
+
+def _spool_room(settings: Settings) -> Check:
+    """Whether senders would be told A700."""
+    try:
+        spool_of(settings).require_room()
+    except OverreadError as exc:
+        return Check("spool", False, f"{exc} (dicom.min_free_bytes, dicom.min_free_percent): senders get A700")
+    return Check("spool", True, "above its free space watermark")
 
 
 def _root(settings: Settings) -> Check:

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy.exc import DBAPIError
 
-from node import config, logs
+from node import service
 from node.errors import OverreadError
 from node.records.engine import Records
 from node.settings import Settings
@@ -38,9 +38,7 @@ err = Console(stderr=True, soft_wrap=True)
 
 def load(path: Path | None) -> Settings:
     """Return the settings and set up logging by them."""
-    settings = config.load(path)
-    logs.configure(level=settings.node.log_level, json=settings.node.log_format == "json")
-    return settings
+    return service.configured(path)
 
 
 @contextmanager

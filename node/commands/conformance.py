@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from pydicom.uid import UID
-from pynetdicom import ALL_TRANSFER_SYNTAXES, AllStoragePresentationContexts
-from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
+from pynetdicom import AllStoragePresentationContexts
 
 from node import __version__
 from node.commands.common import ConfigOption, JsonOption, dump, load, out, told
 from node.delivery import TRANSPORTS
+from node.dicom.scp.negotiation import TRANSFER_SYNTAXES
+from node.dicom.services import abstract_syntaxes
 from node.hl7.inbound import HANDLERS
 from node.settings import Settings
 
@@ -34,10 +35,16 @@ def statement(settings: Settings) -> dict[str, Any]:
         "port": settings.dicom.port,
         "max_pdu_bytes": settings.dicom.max_pdu_bytes,
         "max_associations": settings.dicom.max_associations,
-        "scp": {"Verification": [str(Verification)], "Storage": storage},
+        "scp": {"Services": sorted(abstract_syntaxes()), "Storage": storage},
         "storage_note": "Storage also of standard, retired and private SOP classes that are not in this list.",
-        "scu": ["Storage: Segmentation, Comprehensive 3D SR", "Verification"],
-        "transfer_syntaxes": [str(uid) for uid in ALL_TRANSFER_SYNTAXES],
+        "scu": [
+            "Storage: Segmentation, Comprehensive 3D SR",
+            "Verification",
+            "Study Root Query/Retrieve - FIND: number of instances of a study",
+        ],
+        "security": "TLS 1.2 and 1.3, BCP 195 (PS3.15 B.12)" if settings.dicom.tls.certificate else "none",
+        "dicomweb": ["Store Transaction (STOW-RS): POST /dicom-web/studies, application/dicom (PS3.18 10.5)"],
+        "transfer_syntaxes": list(TRANSFER_SYNTAXES),
         "storage_level": "2 (full): every attribute is kept, the data set byte for byte (PS3.4 B.4.1)",
         "hl7": {"version": "2.5.1", "in": sorted(HANDLERS), "out": ["ORU^R01"], "port": settings.hl7.port},
         "transports": sorted(TRANSPORTS),
@@ -59,6 +66,11 @@ def _markdown(data: dict[str, Any]) -> str:
         "",
         "## SCU",
         *(f"- {service}" for service in data["scu"]),
+        "",
+        "## DICOMweb",
+        *(f"- {service}" for service in data["dicomweb"]),
+        "",
+        f"Secure transport of the DICOM port: {data['security']}.",
         "",
         "## Transfer syntaxes",
         *(f"- {_name(uid)} `{uid}`" for uid in data["transfer_syntaxes"]),

@@ -10,10 +10,10 @@ from sqlalchemy.orm import Session
 
 from node.commands.common import ConfigOption, JsonOption, dump, load, out, records, table, told
 from node.errors import OverreadError
-from node.records import jobs, timeline
-from node.records.schema import Job, Study
+from node.records import evidence, expectations, jobs, timeline
+from node.records.schema import Expectation, Job, Shortfall, Study
 
-app = typer.Typer(no_args_is_help=True, help="Studies: list, show, run again.")
+app = typer.Typer(no_args_is_help=True, help="Studies: list, show, run again, take as they are.")
 StudyArgument = Annotated[str, typer.Argument(help="The study's number in the worklist, or its Study Instance UID.")]
 
 
@@ -22,7 +22,9 @@ StudyArgument = Annotated[str, typer.Argument(help="The study's number in the wo
 def list_studies(config: ConfigOption = None, json: JsonOption = False) -> None:
     """List studies, newest first."""
     with records(config) as store, store.read() as session:
-        rows = [summary(study) for study in session.scalars(select(Study).order_by(Study.id.desc()))]
+        short = evidence.shortfalls(session)
+        studies = session.scalars(select(Study).order_by(Study.id.desc()))
+        rows = [summary(study) | shortfall(short.get(study.id)) for study in studies]
     if json:
         dump(rows)
         return
@@ -62,6 +64,16 @@ def retry(study: StudyArgument, config: ConfigOption = None) -> None:
     out.print(f"Jobs queued again: {again}. The rules are asked again for new ones.")
 
 
+@app.command()
+@told
+def process(study: StudyArgument, config: ConfigOption = None) -> None:
+    """Analyse what is here of a study that waits for more instances, without them."""
+    with records(config) as store, store.write() as session:
+        row = find(session, study)
+        evidence.release(session, row)
+    out.print(f"Study {row.id} is released: the gateway takes it as it is.")
+
+
 def find(session: Session, key: str) -> Study:
     """Return the study of a number or UID."""
     number = int(key) if key.isdecimal() and len(key) < 10 else None
@@ -86,10 +98,17 @@ def summary(study: Study) -> dict[str, Any]:
     }
 
 
+def shortfall(row: Shortfall | None) -> dict[str, Any]:
+    """Return what a study lacks: None where it was not judged incomplete, or is whole since."""
+    return {"incomplete": None if row is None else {"received": row.received, "expected": row.expected}}
+
+
 def details(session: Session, study: Study) -> dict[str, Any]:
     """Return all that is known of a study, without the patient."""
     return {
         **summary(study),
+        **shortfall(session.get(Shortfall, study.id)),
+        "expectations": [_expectation(item) for item in expectations.of_study(session, study.uid)],
         "jobs": [_job(job) for job in study.jobs],
         "deliveries": [row for job in study.jobs for row in _deliveries(job)],
         "timeline": [
@@ -101,6 +120,16 @@ def details(session: Session, study: Study) -> dict[str, Any]:
             }
             for line in timeline.of_study(session, study.id)
         ],
+    }
+
+
+def _expectation(row: Expectation) -> dict[str, Any]:
+    return {
+        "source": row.source,
+        "reference": row.reference,
+        "count": len(row.instances) or row.count,
+        "final": row.final,
+        "at": row.at.isoformat(timespec="milliseconds"),
     }
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Float, case, cast, extract, func, select
 from sqlalchemy.orm import Session
 
 from node.records.engine import Records
-from node.records.schema import Instance, Job, Message, ModelRegistration, Study, now
+from node.records.schema import Instance, Job, Message, ModelRegistration, Shortfall, Study, now
 from node.records.states import DeliveryState, JobState, MessageState, StudyState
 from node.records.views import backlogs, count_by
 
@@ -39,6 +39,11 @@ class NodeCollector(Collector):
                 "overread_instances",
                 "DICOM instances kept.",
                 value=session.scalar(select(func.count(Instance.id))) or 0,
+            )
+            yield GaugeMetricFamily(
+                "overread_incomplete_studies",
+                "Studies that lack expected instances and wait, or were analysed without them.",
+                value=session.scalar(select(func.count(Shortfall.study_fk))) or 0,
             )
             yield _workers(session)
             yield _stages(session)

@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import APIRouter, HTTPException, Query
 
 from node.records import timeline, views
-from node.records.schema import Delivery, Event, Fact, Job, Note, Observation, Order, Patient, Result, Study
+from node.records.schema import Delivery, Event, Fact, Job, Note, Observation, Order, Patient, Result, Shortfall, Study
 from node.web.site import TheSite
 
 router = APIRouter(prefix="/api")
@@ -33,6 +33,8 @@ def study(site: TheSite, study_id: int) -> Json:
         row = view.study
         return {
             **_study(row),
+            "incomplete": _short(view.short),
+            "expected": list(view.expected),
             "order": _order(row.order) if row.order else None,
             "series": [
                 _columns(s, "uid", "number", "modality", "body_part", "description")
@@ -57,11 +59,16 @@ def study_timeline(site: TheSite, study_id: int) -> Json:
 def _row(row: views.WorklistRow) -> Json:
     return {
         **_study(row.study),
+        "incomplete": _short(row.short),
         "modalities": row.modalities,
         "attention": row.attention,
         "jobs": [_columns(job, "id", "model", "model_version", "state", "reason", "findings") for job in row.jobs],
         "deliveries": {state.value: count for state, count in row.deliveries.items()},
     }
+
+
+def _short(row: Shortfall | None) -> Json | None:
+    return None if row is None else _columns(row, "received", "expected", "at")
 
 
 def _columns(row: Any, *names: str) -> Json:

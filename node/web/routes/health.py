@@ -26,6 +26,7 @@ def readyz(site: TheSite) -> JSONResponse:
     checks = {"database": _database(site)}
     if site.broker_ready is not None:
         checks["broker"] = _broker(site)
+    checks |= {name: probe() for name, probe in site.probes.items()}
     ready = all(checks.values())
     answer = {"ready": ready, "checks": {name: "ok" if fine else "failed" for name, fine in checks.items()}}
     return JSONResponse(answer, status_code=200 if ready else 503)

@@ -1,4 +1,4 @@
-"""The study page, its parts, and the one thing that can be done on it: sending a given-up result again."""
+"""The study page, its parts, and what can be done on it: sending a given-up result again, waiting no longer."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from sqlalchemy import select
 from sqlalchemy.exc import NoResultFound
 
 from node.errors import StateError
-from node.records import results, timeline, views
-from node.records.schema import Delivery, Job, Result
+from node.records import evidence, results, timeline, views
+from node.records.schema import Delivery, Job, Result, Study
 from node.web.gate import session_of
 from node.web.pages import Part
 from node.web.site import Site, TheSite
@@ -64,13 +64,30 @@ def message(request: Request, site: TheSite, study_id: int, result_id: int) -> H
     return site.pages.page(request, "message.html", study_id=study_id, result=result, segments=segments)
 
 
+@router.post("/studies/{study_id}/process")
+def process(
+    request: Request, site: TheSite, study_id: int, csrf: Annotated[str, Form(max_length=200)] = ""
+) -> Response:
+    """Take what is here of a study that waits for more instances."""
+    _check_form(request, site, csrf)
+    try:
+        with site.records.write() as session:
+            evidence.release(session, session.scalars(select(Study).where(Study.id == _possible(study_id))).one())
+    except NoResultFound as exc:
+        raise HTTPException(404, "There is no such study.") from exc
+    except StateError as exc:
+        raise HTTPException(409, "This study does not wait for instances any more.") from exc
+    if request.headers.get("hx-request"):
+        return part(request, site, study_id, "status")
+    return RedirectResponse(f"/studies/{study_id}", status_code=303)
+
+
 @router.post("/studies/{study_id}/deliveries/{delivery_id}/again")
 def send_again(
     request: Request, site: TheSite, study_id: int, delivery_id: int, csrf: Annotated[str, Form(max_length=200)] = ""
 ) -> Response:
     """Queue a given-up delivery again."""
-    if not site.sessions.csrf_valid(session_of(request), csrf):
-        raise HTTPException(403, "The form is out of date: reload the page and try again.")
+    _check_form(request, site, csrf)
     try:
         with site.records.write() as session:
             owned = (
@@ -86,11 +103,23 @@ def send_again(
     return RedirectResponse(f"/studies/{study_id}#results", status_code=303)
 
 
+def _check_form(request: Request, site: Site, csrf: str) -> None:
+    if not site.sessions.csrf_valid(session_of(request), csrf):
+        raise HTTPException(403, "The form is out of date: reload the page and try again.")
+
+
 def _view(session: Any, study_id: int) -> views.StudyView:
-    view = views.study(session, study_id) if 0 < study_id < 1 << 53 else None
+    view = views.study(session, _possible(study_id))
     if view is None:
         raise HTTPException(404, "There is no such study.")
     return view
+
+
+def _possible(study_id: int) -> int:
+    """Return a number that a study can have; databases take none that is much longer."""
+    if not 0 < study_id < 1 << 53:
+        raise HTTPException(404, "There is no such study.")
+    return study_id
 
 
 def _part(name: str, study_id: int) -> Part:

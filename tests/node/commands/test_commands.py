@@ -7,9 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
 
-from node.cli import app
 from node.commands.send import parse_address
 from node.config import load
 from node.errors import OverreadError
@@ -21,24 +19,7 @@ from node.records.states import DeliveryState, JobState, StudyState
 from node.simulator.pacs import PacsSimulator
 from node.simulator.ris import Person, order
 from tests import factories
-
-
-@pytest.fixture
-def config(tmp_path: Path) -> Path:
-    path = tmp_path / "overread.toml"
-    path.write_text(f'[node]\nroot = "{tmp_path / "data"}"\n', encoding="utf-8")
-    return path
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Records:
-    records = Records(f"sqlite:///{tmp_path / 'data' / 'overread.sqlite'}")
-    records.migrate()
-    return records
-
-
-def run(*words: str | Path) -> Result:
-    return CliRunner().invoke(app, [str(word) for word in words])
+from tests.node.commands.conftest import run
 
 
 @pytest.mark.parametrize(
@@ -267,6 +248,6 @@ def test_the_models_that_ship_are_listed_from_their_cards() -> None:
 
 def test_the_conformance_statement_names_what_the_node_speaks(config: Path) -> None:
     said = json.loads(run("conformance", "--config", config, "--json").stdout)
-    assert "1.2.840.10008.1.1" in said["scp"]["Verification"]
+    assert {"1.2.840.10008.1.1", "1.2.840.10008.1.20.1"} <= set(said["scp"]["Services"])
     assert "ORM^O01" in said["hl7"]["in"]
     assert "# Conformance statement" in run("conformance", "--config", config).stdout

@@ -166,7 +166,7 @@ def _images(session: Session, root: Path, study: Study) -> tuple[Series, str]:
                 number=ds.InstanceNumber,
                 path=path,
                 size=1,
-                sha256="0" * 64,
+                digest="xxh128:" + "0" * 32,
             )
         )
     seg_path = "results/seg.dcm"
