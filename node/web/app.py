@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -12,10 +12,13 @@ from fastapi.responses import Response
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
+from node.dicom.landing import Taker
 from node.records.engine import Records
 from node.settings import Settings
 from node.web.credentials import Login
-from node.web.gate import Gate
+from node.web.dicomweb import stow
+from node.web.dicomweb.upload import Inlet
+from node.web.gate import SCRIPT_PATHS, Gate
 from node.web.live import LiveFeed
 from node.web.pages import HERE, Pages
 from node.web.routes import api, events, health, images, login, operations, study, worklist
@@ -32,17 +35,29 @@ ROUTERS = (
     api.router,
     health.router,
     login.router,
+    stow.router,
 )
 KEY_FILE = "web.secret"
 
 
-def create_app(settings: Settings, records: Records, *, broker_ready: Callable[[], bool] | None = None) -> FastAPI:
+def create_app(
+    settings: Settings,
+    records: Records,
+    *,
+    broker_ready: Callable[[], bool] | None = None,
+    intake: Taker | None = None,
+    probes: Mapping[str, Callable[[], bool]] | None = None,
+) -> FastAPI:
     """Return the application.
 
     Parameters
     ----------
     broker_ready
         Says whether jobs can be queued; ``/readyz`` asks it. None leaves the broker out of the answer.
+    intake
+        Takes what STOW-RS brings. None: it answers 503.
+    probes
+        What ``/readyz`` asks besides, by name: the spool's room, the index.
 
     Notes
     -----
@@ -62,6 +77,8 @@ def create_app(settings: Settings, records: Records, *, broker_ready: Callable[[
         sessions=sessions,
         login=checker,
         broker_ready=broker_ready,
+        stow=Inlet(settings, intake),
+        probes=dict(probes or {}),
     )
     for router in ROUTERS:
         app.include_router(router)
@@ -84,7 +101,7 @@ async def _http_error(request: Request, exc: Exception) -> Response:
     """Errors as a page for people, as JSON for scripts."""
     if not isinstance(exc, HTTPException):
         raise exc
-    if request.url.path.startswith("/api/") or request.headers.get("hx-request"):
+    if request.url.path.startswith(SCRIPT_PATHS) or request.headers.get("hx-request"):
         return await http_exception_handler(request, exc)
     site: Site = request.app.state.site
     return site.pages.page(request, "error.html", status=exc.status_code, code=exc.status_code, detail=exc.detail)

@@ -30,6 +30,8 @@ from node.web.sessions import COOKIE, MAX_AGE_SECONDS, Session, Sessions, new_se
 
 OPEN_PATHS = ("/static/", "/login")
 OPERATIONS_PATHS = ("/healthz", "/readyz", "/metrics")
+SCRIPT_PATHS = ("/api/", "/dicom-web/")
+"""Asked by programs: they are told to log in by HTTP Basic, not sent to a form."""
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 HEADERS = {
     "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "
@@ -96,9 +98,13 @@ class Gate:
         return path in OPERATIONS_PATHS and request.client is not None and is_loopback(request.client.host)
 
     async def _basic(self, request: Request) -> bool:
-        """HTTP Basic is for reading only: a browser would add it to requests that other sites make."""
+        """HTTP Basic is for reading only: a browser would add it to requests that other sites make.
+
+        DICOMweb takes it for storing too. Its media type is none that a page may send to another site unasked (CORS,
+        Fetch standard section 2.2.2), and nobody is asked here for a leave to do so.
+        """
         given = basic_credentials(request.headers.get("authorization", ""))
-        if given is None or request.method not in SAFE_METHODS:
+        if given is None or not (request.method in SAFE_METHODS or request.url.path.startswith("/dicom-web/")):
             return False
         return await anyio.to_thread.run_sync(self._login.attempt, client_address(request), *given)
 
@@ -147,7 +153,7 @@ def cookie_header(value: str, *, secure: bool) -> str:
 
 def _ask_for_login(request: Request) -> Response:
     path = request.url.path
-    if path.startswith("/api/") or path in OPERATIONS_PATHS:
+    if path.startswith(SCRIPT_PATHS) or path in OPERATIONS_PATHS:
         return PlainTextResponse("Log in first.", 401, {"WWW-Authenticate": 'Basic realm="Overread", charset="UTF-8"'})
     target = f"/login?next={quote(path)}" if request.method == "GET" and path != "/" else "/login"
     if request.headers.get("hx-request"):

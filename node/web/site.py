@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -11,6 +11,7 @@ from fastapi import Depends, Request
 from node.records.engine import Records
 from node.settings import Settings
 from node.web.credentials import Login
+from node.web.dicomweb.upload import Inlet
 from node.web.live import LiveFeed
 from node.web.pages import Pages
 from node.web.sessions import Sessions
@@ -29,6 +30,8 @@ class Site:
     sessions: Sessions
     login: Login
     broker_ready: Callable[[], bool] | None
+    stow: Inlet
+    probes: Mapping[str, Callable[[], bool]]
 
     @property
     def destinations(self) -> tuple[str, ...]:
