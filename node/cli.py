@@ -12,11 +12,10 @@ from typing import Annotated, Any
 
 import typer
 
-from node import __version__
+from node import __version__, service
 from node.commands import check, conformance, delivery, demo, hl7, rules, send, simulate, study
 from node.commands.common import ConfigOption, JsonOption, dump, load, table, told
 from node.errors import OverreadError
-from node.settings import Settings
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -53,7 +52,11 @@ def root(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    """Take the options of the command itself."""
+    """Take the options of the command itself.
+
+    What a command writes is its user's alone: root, records and logs hold patient data, whichever command makes them.
+    """
+    os.umask(0o077)
 
 
 @app.command("check")
@@ -72,7 +75,7 @@ def serve(config: ConfigOption = None) -> None:
     from models import catalog
     from node.supervisor import serve as run
 
-    settings = _service(config)
+    settings = load(config)
     missing = settings.unknown_models(catalog.names())
     if missing and settings.workers.processes:
         raise OverreadError(f"rules: no model is called {', '.join(missing)}; there are: {', '.join(catalog.names())}")
@@ -83,9 +86,14 @@ def serve(config: ConfigOption = None) -> None:
 @told
 def receiver(config: ConfigOption = None) -> None:
     """Run one receiver process (several may share the port)."""
-    from node.dicom.receiver import run_receiver
+    service.run("receiver", load(config))
 
-    run_receiver(_service(config))
+
+@app.command()
+@told
+def indexer(config: ConfigOption = None) -> None:
+    """Run the process that enters in the records what the receivers take in."""
+    service.run("indexer", load(config))
 
 
 @app.command()
@@ -94,7 +102,7 @@ def gateway(config: ConfigOption = None) -> None:
     """Run the gateway: MLLP server, web, completeness timers, delivery loops."""
     from node.gateway import run_gateway
 
-    run_gateway(_service(config))
+    run_gateway(load(config))
 
 
 @app.command()
@@ -109,13 +117,7 @@ def worker(
     """Run one Celery worker."""
     from workers.app import run_worker
 
-    run_worker(_service(config), name, tuple(queues.split(",")))
-
-
-def _service(config: Path | None) -> Settings:
-    """Load the settings of a process that keeps patient data: what it writes is its user's alone."""
-    os.umask(0o077)
-    return load(config)
+    run_worker(load(config), name, tuple(queues.split(",")))
 
 
 @models_app.command("list")

@@ -1,4 +1,4 @@
-"""The gateway process: MLLP server, web, completeness timers and delivery loops in one asyncio loop.
+"""The gateway process: MLLP server, web, watched folder, completeness timers and delivery loops in one asyncio loop.
 
 Whatever blocks (the records, C-STORE, MLLP out) runs in threads.
 """
@@ -6,23 +6,37 @@ Whatever blocks (the records, C-STORE, MLLP out) runs in threads.
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import signal
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 from node import logs
 from node.broker import Broker, broker_url
+from node.clock import now
+from node.completion import Completion
+from node.delivery import commitment
 from node.delivery.outbox import Outbox
+from node.dicom.indexer import known_until
+from node.dicom.intake import Intake
+from node.dicom.ledger import Ledger
+from node.dicom.receiver import spool_of
+from node.dicom.watch import Watch
 from node.dispatch import Dispatcher
+from node.errors import OverreadError
 from node.hl7 import inbound
 from node.records import results
 from node.records.engine import Records
 from node.settings import Settings
+from node.storage.layout import LEDGER
 from node.web.app import create_app
 from node.web.server import WebServer, create_server
 
 TICK_SECONDS = 0.25
 """How often the records are asked what is to be done."""
+
+INDEX_SECONDS = 60.0
+"""An index that is further behind makes the node not ready."""
 
 FAULT_SECONDS = 2.0
 """Pause of a loop after an error of its own."""
@@ -35,6 +49,11 @@ class Gateway:
         self._settings = settings
         self._records = Records(settings.database_url)
         self._broker = Broker(broker_url(settings))
+        self._spool = spool_of(settings, settles=False)
+        self._ledger = Ledger(self._spool.root / LEDGER)
+        self._intake = Intake(self._spool, self._ledger)
+        path = settings.watch.path
+        self._watch = Watch(settings, path, self._intake) if path is not None else None
         self._stopping = asyncio.Event()
         self._log = logs.get("gateway")
 
@@ -50,7 +69,7 @@ class Gateway:
         web = self._web()
         loops = [asyncio.create_task(loop) for loop in self._loops()]
         serving = asyncio.create_task(web.serve())
-        self._log.info("gateway.started", port=self._settings.hl7.port, host=self._settings.web.host)
+        self._log.info("gateway.started", port=self._settings.web.port, host=self._settings.web.host)
         stopped = asyncio.create_task(self._stopping.wait())
         try:
             await asyncio.wait({stopped, serving}, return_when=asyncio.FIRST_COMPLETED)
@@ -59,6 +78,7 @@ class Gateway:
             web.should_exit = True
             await mllp.stop()
             await asyncio.gather(*loops, serving, return_exceptions=True)
+            await asyncio.to_thread(self._close_inlets)
             self._broker.close()
             self._records.close()
             self._log.info("gateway.stopped")
@@ -66,21 +86,49 @@ class Gateway:
 
     def _prepare(self) -> None:
         self._records.migrate()
+        self._spool.open()  # which recovers what dead receivers left
+        self._intake.tell_recovered()
         with self._records.write() as session:
             results.recover(session)
             results.without_destination(session, [item.name for item in self._settings.destinations])
         inbound.recover(self._records, self._settings)
 
     def _web(self) -> WebServer:
-        return create_server(self._settings, create_app(self._settings, self._records, broker_ready=self._broker.ready))
+        ready, intake = self._broker.ready, self._intake
+        probes = {"spool": self._has_room, "index": self._is_indexed}
+        app = create_app(self._settings, self._records, broker_ready=ready, intake=intake, probes=probes)
+        return create_server(self._settings, app)
+
+    def _has_room(self) -> bool:
+        """Whether senders are not told A700."""
+        try:
+            self._spool.require_room()
+        except OverreadError:
+            return False
+        return True
+
+    def _is_indexed(self) -> bool:
+        """Whether the records know what was received a moment ago: the indexer runs and keeps up."""
+        return now() - known_until(self._spool.root) < dt.timedelta(seconds=INDEX_SECONDS)
 
     def _loops(self) -> list[Coroutine[Any, Any, None]]:
-        dispatcher = Dispatcher(self._settings, self._records, self._broker)
+        spool = self._spool.root
+        completion = Completion(self._settings, self._records, clock=lambda: known_until(spool))
+        dispatcher = Dispatcher(self._settings, self._records, self._broker, completion)
+        reports = commitment.loops(self._settings, self._records, self._spool)
         outboxes = [Outbox(item, self._settings, self._records) for item in self._settings.destinations]
         return [
             self._loop("dispatch", lambda: dispatcher.complete_studies() + dispatcher.send_waiting()),
             *(self._loop(f"outbox {box.destination.name}", box.work) for box in outboxes),
+            *(self._loop(report.name, report.work) for report in reports),
+            *([self._loop("watched folder", self._watch.work)] if self._watch is not None else []),
         ]
+
+    def _close_inlets(self) -> None:
+        if self._watch is not None:
+            self._watch.stop()
+        self._spool.close()
+        self._ledger.close()
 
     async def _loop(self, name: str, work: Callable[[], int]) -> None:
         """Call ``work`` again and again, at once while there is some; an error is logged and does not end the loop."""

@@ -58,10 +58,43 @@ class NodeSection(Section):
 
 
 class Peer(Section):
-    """One entry of the allowlist: who may associate, from where."""
+    """A DICOM application that the node knows: who may associate, from where, and where it listens itself.
+
+    With ``host`` and ``port`` the node can call back: reports of storage commitment go there on a new association, and
+    with ``query`` the peer is asked how many instances a study has. Without ``store`` it may verify and notify, but its
+    objects are refused with 0124, not authorised.
+    """
 
     ae_title: AETitle
     address: Network = "0.0.0.0/0"
+    host: str = ""
+    port: Port = 0
+    tls: bool = False
+    query: bool = False
+    store: bool = True
+
+    @model_validator(mode="after")
+    def _reachable(self) -> Peer:
+        if self.query and not (self.host and self.port):
+            raise ValueError(f"peer {self.ae_title!r} is to be queried: it needs host and port")
+        return self
+
+
+class TlsSection(Section):
+    """TLS of the DICOM port (PS3.15 annex B.12); without a certificate the port speaks plain DICOM."""
+
+    certificate: Path | None = None
+    key: Path | None = None
+    authorities: Path | None = None
+    client_certificates: Literal["none", "optional", "required"] = "none"
+
+    @model_validator(mode="after")
+    def _whole(self) -> TlsSection:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("TLS needs a certificate and its key")
+        if self.client_certificates != "none" and self.authorities is None:
+            raise ValueError("client certificates are verified against authorities: name their file")
+        return self
 
 
 class DicomSection(Section):
@@ -73,9 +106,19 @@ class DicomSection(Section):
     processes: Annotated[int, Field(ge=1, le=64)] = 2
     require_called_ae_title: bool = False
     peers: tuple[Peer, ...] = ()
-    max_associations: Annotated[int, Field(ge=1)] = 64
+    durability: Literal["instance", "association", "none"] = "instance"
+    duplicates: Literal["refuse", "keep"] = "refuse"
+    max_associations: Annotated[int, Field(ge=1, le=4096)] = 64
+    max_associations_per_peer: Annotated[int, Field(ge=1, le=4096)] = 32
     max_pdu_bytes: Annotated[int, Field(ge=4096, le=1 << 24)] = 131072
+    max_instance_bytes: Annotated[int, Field(ge=1 << 20)] = 4 << 30
     idle_seconds: Seconds = 60.0
+    read_seconds: Annotated[float, Field(gt=0)] = 30.0
+    min_bytes_per_second: Annotated[int, Field(ge=0)] = 1024
+    min_free_bytes: Annotated[int, Field(ge=0)] = 1 << 30
+    min_free_percent: Annotated[float, Field(ge=0, lt=100)] = 2.0
+    journal_bytes: Annotated[int, Field(ge=1 << 20, le=1 << 34)] = 512 << 20
+    tls: TlsSection = TlsSection()
 
 
 class Hl7Section(Section):
@@ -99,6 +142,7 @@ class WebSection(Section):
     user: str = ""
     password: SecretStr = SecretStr("")
     password_hash: SecretStr = SecretStr("")
+    max_stow_bytes: Annotated[int, Field(ge=1 << 20)] = 8 << 30
 
     @property
     def login(self) -> bool:
@@ -135,10 +179,22 @@ class WorkersSection(Section):
 
 
 class CompletenessSection(Section):
-    """When a study counts as whole."""
+    """When a study counts as whole, and what happens to one that does not become it."""
 
     quiet_seconds: Seconds = 10.0
     release_quiet_seconds: Seconds = 3.0
+    learn: bool = True
+    max_quiet_seconds: Seconds = 120.0
+    incomplete_seconds: Annotated[float, Field(gt=0)] = 600.0
+    incomplete: Literal["process", "wait"] = "process"
+
+
+class WatchSection(Section):
+    """A folder whose files are taken in; no path: none is watched."""
+
+    path: Path | None = None
+    settle_seconds: Annotated[float, Field(ge=0)] = 2.0
+    after: Literal["delete", "move"] = "delete"
 
 
 class DeliverySection(Section):
@@ -212,6 +268,7 @@ class Settings(Section):
     broker: BrokerSection = BrokerSection()
     workers: WorkersSection = WorkersSection()
     completeness: CompletenessSection = CompletenessSection()
+    watch: WatchSection = WatchSection()
     delivery: DeliverySection = DeliverySection()
     destinations: tuple[Destination, ...] = ()
     rules: tuple[Rule, ...] | None = None
