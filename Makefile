@@ -6,17 +6,21 @@ DEMO ?= demo
 # Extra words for the installation of torch, such as --index-url and the address of PyTorch's CPU or CUDA wheels (see README).
 TORCH_OPTIONS ?=
 PYTEST_OPTIONS ?=
+BENCH_OPTIONS ?=
+CAMPAIGN_OPTIONS ?=
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: help demo test check format bench clean
+.PHONY: help demo test check format bench bench-pipeline bench-receive campaigns campaign-kill campaign-fuzz campaign-torture clean
 
 help:
 	@echo "make demo    run the node with a simulated hospital (DEMO=folder)"
 	@echo "make test    run the tests"
 	@echo "make check   formatting, lint, strict types"
-	@echo "make bench   measure; results are printed as JSON (see docs/benchmarks.md)"
+	@echo "make bench   measure everything; results are printed as JSON (see docs/benchmarks.md)"
+	@echo "make campaigns   attack the receiver: campaign-kill, campaign-fuzz, campaign-torture (CAMPAIGN_OPTIONS='--seed 7')"
+	@echo "make bench-receive   measure the receiver beside its peers (BENCH_OPTIONS='--quick --cases ct1,ct4')"
 
 $(VENV)/.node: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Overread needs Python 3.11 or newer: make PYTHON=python3.11")'
@@ -44,8 +48,24 @@ format: $(VENV)/.dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(VENV)/.dev
+bench: bench-pipeline bench-receive
+
+bench-pipeline: $(VENV)/.dev
 	$(BIN)/python -m tests.benchmarks.pipeline
+
+bench-receive: $(VENV)/.dev
+	$(BIN)/python -m tests.benchmarks.receive $(BENCH_OPTIONS)
+
+campaigns: campaign-kill campaign-fuzz campaign-torture
+
+campaign-kill: $(VENV)/.dev
+	$(BIN)/python -m tests.campaigns.kill --rounds 100 $(CAMPAIGN_OPTIONS)
+
+campaign-fuzz: $(VENV)/.dev
+	$(BIN)/python -m tests.campaigns.fuzz --cases 100000 $(CAMPAIGN_OPTIONS)
+
+campaign-torture: $(VENV)/.dev
+	$(BIN)/python -m tests.campaigns.torture $(CAMPAIGN_OPTIONS)
 
 clean:
 	rm -rf $(VENV) $(DEMO) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -33,7 +33,7 @@ class RunningNode:
         self.dicom_port, self.hl7_port, self.web_port = free_port(), free_port(), free_port()
         tables: dict[str, dict[str, Any]] = {
             "node": {"root": str(self.root)},
-            "dicom": {"host": "127.0.0.1", "port": self.dicom_port, "processes": 1},
+            "dicom": {"host": "127.0.0.1", "port": self.dicom_port, "processes": 1, "journal_bytes": 8 << 20},
             "hl7": {"host": "127.0.0.1", "port": self.hl7_port},
             "web": {"port": self.web_port},
             "completeness": {"quiet_seconds": 2.0, "release_quiet_seconds": 0.5},

@@ -58,7 +58,7 @@ class Orthanc:
         self.process = subprocess.Popen(
             [program, str(folder / "orthanc.json")], env={**os.environ, **FAST}, stdout=self._log, stderr=self._log
         )
-        eventually("Orthanc answers", self._alive, 30)
+        eventually("Orthanc answers", self._alive, 90)
 
     def _alive(self) -> bool:
         try:
