@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Container, Mapping
-from functools import cached_property
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import Literal
 
 from pydicom.charset import convert_encodings, decode_bytes, default_encoding, python_encoding
@@ -59,6 +60,8 @@ class HeadTooShort(DicomInputError):
     """More of the data set is needed."""
 
 
+MAX_EXCERPT_BYTES = 8192
+"""Most bytes of an excerpt; the few objects that need more are read from their files by the indexer."""
 HEAD_BYTES = 1 << 17
 """The index is made of the first bytes of a data set; what lies beyond them is left out, but for the identifiers."""
 _STUDY, _SERIES, _LAST, _ALL = 0x0020000D, 0x0020000E, 0x00287FFF, 1 << 32
@@ -66,8 +69,36 @@ _STUDY, _SERIES, _LAST, _ALL = 0x0020000D, 0x0020000E, 0x00287FFF, 1 << 32
 behind all there are."""
 
 
-def check(command: Command, dataset: memoryview) -> str:
-    """Decide whether an object is taken; returns its Study Instance UID.
+_INDEXED = (
+    0x00080005, 0x00080016, 0x00080018, 0x00080020, 0x00080030, 0x00080050, 0x00080060, 0x00081030, 0x0008103E,
+    0x00100010, 0x00100020, 0x00100021, 0x00100030, 0x00100040, 0x0020000D, 0x0020000E, 0x00200011, 0x00200013,
+)  # fmt: skip
+_EXCERPT = tuple(sorted({*_INDEXED, *RULE_TAGS}))
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """An object that is in order."""
+
+    study_uid: str
+    data: memoryview
+    elements: Mapping[int, Element]
+
+    def excerpt(self) -> bytes:
+        """Return the elements that the index keeps, as they are encoded; empty where they are long.
+
+        An indexer that is handed these need not open the file. Not to be called when the object's memory is used anew.
+        """
+        found = [element for tag in _EXCERPT if (element := self.elements.get(tag)) is not None]
+        pieces = [
+            self.data[at:end] for at, start, end, items in found if items is None and end - start <= MAX_TEXT_BYTES
+        ]
+        whole = b"".join(pieces)
+        return whole if len(whole) <= MAX_EXCERPT_BYTES else b""
+
+
+def check(command: Command, dataset: memoryview) -> Checked:
+    """Decide whether an object is taken.
 
     Raises
     ------
@@ -86,7 +117,7 @@ def check(command: Command, dataset: memoryview) -> str:
     _check_identity(command, values)
     _check_pixels(values, elements, syntax)
     _required_uid(values, _SERIES, "Series")
-    return _required_uid(values, 0x0020000D, "Study")
+    return Checked(_required_uid(values, _STUDY, "Study"), data, elements)
 
 
 def read(
@@ -123,13 +154,32 @@ def read(
         # The elements are out of order, or a sequence before these is longer than what was inflated.
         data = _inflate_head(beginning, MAX_INFLATED) if syntax in DEFLATED else beginning
         values = _Values(data, peek(data, _ALL, implicit=syntax in IMPLICIT, little=little), little=little)
+    return _header(command, values, known_series)
+
+
+def read_excerpt(command: Command, excerpt: bytes, known_series: Container[str] = ()) -> InstanceHeader:
+    """Return the header of an object of which :meth:`Checked.excerpt` is at hand; what was deflated is not any more.
+
+    Raises
+    ------
+    BadIdentifiers
+        A UID is missing or hostile.
+    """
+    syntax = command.transfer_syntax
+    little = syntax not in BIG_ENDIAN
+    data = memoryview(excerpt)
+    values = _Values(data, scan(data, implicit=syntax in IMPLICIT, little=little), little=little)
+    return _header(command, values, known_series)
+
+
+def _header(command: Command, values: _Values, known_series: Container[str]) -> InstanceHeader:
     series_uid = _required_uid(values, _SERIES, "Series")
     wanted = {} if series_uid in known_series else RULE_TAGS
     return InstanceHeader(
         uid=command.sop_instance,
         sop_class=command.sop_class,
-        transfer_syntax=syntax,
-        study_uid=_required_uid(values, 0x0020000D, "Study"),
+        transfer_syntax=command.transfer_syntax,
+        study_uid=_required_uid(values, _STUDY, "Study"),
         series_uid=series_uid,
         calling_ae_title=command.calling_ae_title[:16],
         called_ae_title=command.called_ae_title[:16],
@@ -214,7 +264,7 @@ def _required_uid(values: _Values, tag: int, level: str) -> str:
 
 def _check_pixels(values: _Values, elements: Mapping[int, Element], syntax: str) -> None:
     """Compare the length of Pixel Data, Float and Double Float Pixel Data with what the Image Pixel module says."""
-    pixels = next((elements[tag] for tag in (0x7FE00010, 0x7FE00008, 0x7FE00009) if tag in elements), None)
+    pixels = elements.get(0x7FE00010) or elements.get(0x7FE00008) or elements.get(0x7FE00009)
     if pixels is None:
         return
     frames = max(values.integer(0x00280008) or 1, 1)
@@ -232,7 +282,7 @@ def _native_bytes(values: _Values, frames: int) -> int:
     rows, columns, allocated = (values.short(tag) for tag in (0x00280010, 0x00280011, 0x00280100))
     samples = values.short(0x00280002) or 1
     bits = rows * columns * samples * allocated * frames
-    if values.text(0x00280004, 16) == "YBR_FULL_422":
+    if values.raw(0x00280004).rstrip(b"\0 ") == b"YBR_FULL_422":
         bits = bits * 2 // 3  # two chrominance samples for two pixels (PS3.3 C.7.6.3.1.2)
     return (bits + 7) // 8
 
@@ -246,28 +296,25 @@ class _Values:
         self._order: Literal["little", "big"] = "little" if little else "big"
 
     @cached_property
-    def _encodings(self) -> list[str]:
-        names = self._raw(0x00080005).decode("ascii", "replace").replace("\0", "").split("\\")
-        found = convert_encodings([name.strip() for name in names[:MAX_CHARSETS]])
-        # pydicom takes names of Python codecs too, and some of those fail, or give what no database takes.
-        return [name if name in _CODECS else default_encoding for name in found]
+    def _encodings(self) -> tuple[str, ...]:
+        return _codecs(self.raw(0x00080005))
 
-    def _raw(self, tag: int) -> bytes:
+    def raw(self, tag: int) -> bytes:
         element = self._elements.get(tag)
         if element is None or element.items is not None or element.end - element.start > MAX_TEXT_BYTES:
             return b""
         return bytes(self._data[element.start : element.end])
 
     def uid(self, tag: int) -> str:
-        return self._raw(tag).decode("latin-1").strip("\0 ")
+        return self.raw(tag).decode("latin-1").strip("\0 ")
 
     def text(self, tag: int, width: int) -> str:
         if tag not in self._elements:
             return ""
-        return _clean(decode_bytes(self._raw(tag), self._encodings, {0x5C}), width)
+        return _text(self.raw(tag), self._encodings, width)
 
     def name(self, tag: int) -> str:
-        return _clean(str(PersonName(self._raw(tag).rstrip(b"\0 "), self._encodings)), 1000)
+        return _name(self.raw(tag).rstrip(b"\0 "), self._encodings)
 
     def digits(self, tag: int, width: int) -> str:
         text = self.text(tag, 64).replace(".", "")  # ACR-NEMA wrote 1998.12.31
@@ -284,7 +331,29 @@ class _Values:
 
     def short(self, tag: int) -> int:
         """Decode US; 0 where it is missing."""
-        return int.from_bytes(self._raw(tag)[:2], self._order)
+        return int.from_bytes(self.raw(tag)[:2], self._order)
+
+
+# The objects of a series have most texts in common: what was decoded is remembered for a while.
+
+
+@lru_cache(maxsize=64)
+def _codecs(character_set: bytes) -> tuple[str, ...]:
+    """Return the codecs of a Specific Character Set (PS3.3 section C.12.1.1.2)."""
+    names = character_set.decode("ascii", "replace").replace("\0", "").split("\\")
+    found = convert_encodings([name.strip() for name in names[:MAX_CHARSETS]])
+    # pydicom takes names of Python codecs too, and some of those fail, or give what no database takes.
+    return tuple(name if name in _CODECS else default_encoding for name in found)
+
+
+@lru_cache(maxsize=1024)
+def _text(value: bytes, codecs: tuple[str, ...], width: int) -> str:
+    return _clean(decode_bytes(value, codecs, {0x5C}), width)
+
+
+@lru_cache(maxsize=256)
+def _name(value: bytes, codecs: tuple[str, ...]) -> str:
+    return _clean(str(PersonName(value, list(codecs))), 1000)
 
 
 def _clean(text: str, width: int) -> str:

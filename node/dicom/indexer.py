@@ -23,7 +23,7 @@ from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
 from node import logs
-from node.dicom.headers import HEAD_BYTES, HeadTooShort, read
+from node.dicom.headers import HEAD_BYTES, HeadTooShort, read, read_excerpt
 from node.dicom.instance import InstanceHeader
 from node.dicom.ledger import Ended, Entry, LedgerReader, Noted, Stored
 from node.dicom.part10 import dataset_start
@@ -200,17 +200,23 @@ def known_until(spool: Path) -> dt.datetime:
 
 
 def header_of(spool: Path, entry: Stored, known_series: Container[str] = ()) -> InstanceHeader:
-    """Return the header of a stored file, as its first bytes and the ledger tell it.
+    """Return the header of a stored file, as the ledger tells it, or its first bytes where that does not.
 
     Few bytes are enough for most; the references of a segmentation or a structure set, which may be thousands, stand
     before the identifiers.
     """
+    if entry.excerpt:
+        return _with_file(read_excerpt(entry.command, entry.excerpt, known_series), entry)
     descriptor = os.open(spool / entry.path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_RANDOM)  # the pixels are not wanted, so nothing ahead is
         header = _header(descriptor, entry, known_series)
     finally:
         os.close(descriptor)
+    return _with_file(header, entry)
+
+
+def _with_file(header: InstanceHeader, entry: Stored) -> InstanceHeader:
     return dataclasses.replace(header, path=entry.path, size=entry.size, digest=entry.digest, received_at=entry.at)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from node import logs
-from node.dicom.headers import check
+from node.dicom.headers import Checked, check
 from node.dicom.ledger import Ended, Noted, Sink, Stored
 from node.dicom.part10 import Command, file_meta, read_meta
 from node.errors import DicomInputError, OutOfResources, OverreadError
@@ -15,7 +15,7 @@ from node.storage import Spool, StoredFile
 from node.storage.buffer import Buffer
 from node.storage.incoming import Incoming
 from node.storage.seal import read_seal
-from node.storage.spool import NO_ROOM
+from node.storage.spool import NO_ROOM, Promise
 
 SUCCESS = 0x0000
 UNEXPECTED = 0xC0FF
@@ -38,46 +38,53 @@ class Intake:
         """Take an object that is at hand; return its DIMSE status and, for a refusal, the Error Comment."""
         study_uid = ""
         try:
-            study_uid = check(command, dataset)
+            checked = check(command, dataset)
+            study_uid = checked.study_uid
             self.spool.require_room()
             stored = self.spool.store(command.sop_instance, file_meta(command), dataset)
-            return self._taken(association, command, stored, study_uid)
+            return self._taken(association, command, stored, checked)
         except Exception as exc:
             return self.refuse_error(association, command, exc, study_uid)
 
     def take_buffer(
-        self, association: str, command: Command, meta: bytes, buffer: Buffer, promised: Callable[[], None]
-    ) -> tuple[int, str]:
+        self, association: str, command: Command, meta: bytes, buffer: Buffer
+    ) -> tuple[int, str, Callable[[], None] | None]:
         """Take a small object that was received into a buffer, behind room for its File Meta.
 
-        ``promised`` is called where Success can be answered before this returns.
+        Returns
+        -------
+        status, comment
+            As :meth:`take` does.
+        work
+            What is left to do after the answer, by any thread and before the buffer is used anew; None: nothing. It
+            does not raise.
         """
         study_uid = ""
-        answered = False
-
-        def promise() -> None:
-            nonlocal answered
-            answered = True
-            promised()
-
         try:
-            study_uid = check(command, buffer.data)
-            stored = self.spool.keep(command.sop_instance, meta, buffer, promise)
-            return self._taken(association, command, stored, study_uid)
+            checked = check(command, buffer.data)
+            study_uid = checked.study_uid
+            entered = self.spool.enter(command.sop_instance, meta, buffer)
+            if not isinstance(entered, Promise):
+                return *self._taken(association, command, entered, checked), None
         except Exception as exc:
-            if not answered:
-                return self.refuse_error(association, command, exc, study_uid)
+            return *self.refuse_error(association, command, exc, study_uid), None
+        return SUCCESS, "", lambda: self._fulfil(association, command, entered, checked)
+
+    def _fulfil(self, association: str, command: Command, promise: Promise, checked: Checked) -> None:
+        try:
+            self._taken(association, command, promise.fulfil(), checked)
+        except Exception as exc:
             # The next start finds it: by the journal, or by comparing spool and records.
             self._log.error("an object that was answered for is not in the index yet", error=exc)
-            return SUCCESS, ""
 
     def take_file(self, association: str, command: Command, dataset: memoryview, incoming: Incoming) -> tuple[int, str]:
         """Take a long object that was received into its file; ``dataset`` is a view of that."""
         study_uid = ""
         try:
-            study_uid = check(command, dataset)
+            checked = check(command, dataset)
+            study_uid = checked.study_uid
             stored = self.spool.finish(incoming)
-            return self._taken(association, command, stored, study_uid)
+            return self._taken(association, command, stored, checked)
         except Exception as exc:
             return self.refuse_error(association, command, exc, study_uid)
 
@@ -120,13 +127,13 @@ class Intake:
                 self._note_beside(path)
         self.spool.recovered = []
 
-    def _taken(self, association: str, command: Command, stored: StoredFile, study_uid: str) -> tuple[int, str]:
+    def _taken(self, association: str, command: Command, stored: StoredFile, checked: Checked) -> tuple[int, str]:
         if stored.beside:
             if stored.new:
-                self._note_beside(stored.path, study_uid)
+                self._note_beside(stored.path, checked.study_uid)
             return SUCCESS, ""
         # An object that was there already is told too: the first time may have ended before the ledger.
-        self._sink.put(Stored(association, command, stored.path, stored.size, stored.digest))
+        self._sink.put(Stored(association, command, stored.path, stored.size, stored.digest, checked.excerpt()))
         return SUCCESS, ""
 
     def _note_beside(self, path: str, study_uid: str = "") -> None:

@@ -5,7 +5,8 @@ records. An indexer that is away for days finds everything when it is back. A re
 and its line has the object in the journal, and its next start writes the line. After a power cut lines may be missing:
 then the spool itself is compared with the records.
 
-A line holds UIDs, AE titles, sizes and times, and sentences for the timeline; nothing else of a patient.
+An object's line also holds the few elements that the index keeps, as they were encoded, so that the indexer need not
+open the file. They are a patient's: the ledger is for the node's user alone, as the objects are.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import json
 import os
 import threading
 import time
+from binascii import a2b_base64, b2a_base64
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -35,13 +37,17 @@ READ_BYTES = 1 << 18
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """An instance is kept: which one, where below the spool, and since when."""
+    """An instance is kept: which one, where below the spool, and since when.
+
+    ``excerpt`` is that of :class:`~node.dicom.headers.Checked`; empty: the file has to be read.
+    """
 
     association: str
     command: Command
     path: str
     size: int
     digest: str
+    excerpt: bytes = field(default=b"", repr=False)
     at: dt.datetime = field(default_factory=now)
 
 
@@ -85,9 +91,10 @@ def encode(entry: Entry) -> bytes:
         values: list[Any] = [
             entry.association, command.sop_class, command.sop_instance, command.transfer_syntax,
             command.calling_ae_title, command.called_ae_title, entry.path, entry.size, entry.digest,
-            entry.at.isoformat(),
         ]  # fmt: skip
-        return json.dumps(["stored", *values], ensure_ascii=True).encode("ascii") + b"\n"
+        line = json.dumps(["stored", *values], ensure_ascii=True)[:-1].encode("ascii")
+        at = entry.at.isoformat().encode("ascii")
+        return b'%b, "%b", "%b"]\n' % (line, b2a_base64(entry.excerpt, newline=False), at)
     body = asdict(entry) | {"at": entry.at.isoformat()}
     return json.dumps([_NAMES[type(entry)], *body.values()], ensure_ascii=True).encode("ascii") + b"\n"
 
@@ -104,8 +111,8 @@ def decode(line: bytes) -> Entry:
         name, *values = json.loads(line)
         at = dt.datetime.fromisoformat(values.pop())
         if name == "stored":
-            association, *command, path, size, digest = values
-            return Stored(association, Command(*command), path, size, digest, at)
+            association, *command, path, size, digest, excerpt = values
+            return Stored(association, Command(*command), path, size, digest, a2b_base64(excerpt), at)
         kind = _KINDS[name]
         return kind(**dict(zip([f.name for f in fields(kind)], [*values, at], strict=True)))
     except (KeyError, TypeError, IndexError, RecursionError) as exc:
@@ -157,7 +164,7 @@ class Ledger:
         flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
         while self._descriptor < 0:
             path = self._folder / f"{time.time_ns():020d}-{os.getpid()}.jsonl"
-            self._descriptor = os.open(path, flags, 0o640)
+            self._descriptor = os.open(path, flags, 0o600)
             fcntl.flock(self._descriptor, fcntl.LOCK_EX)
             if not os.fstat(
                 self._descriptor

@@ -35,9 +35,12 @@ class Truncated(DicomInputError):
 
 
 class Element(NamedTuple):
-    """One top-level element: ``data[start:end]`` is its value; ``items`` counts those of an undefined length."""
+    """One top-level element: ``data[at:end]`` all of it, ``data[start:end]`` its value.
 
-    tag: int
+    ``items`` counts those of an undefined length.
+    """
+
+    at: int
     start: int
     end: int
     items: int | None = None
@@ -89,10 +92,11 @@ class _Scanner:
                     position, tag = self._short_ones(position, found, last)
                     if position >= self.size or (last is not None and tag >= last):
                         break
-                element, position = self._element(position, implicit, 0)
-                found.setdefault(element.tag, element)
+                tag, element = self._element(position, implicit, 0)
+                position = element.end
+                found.setdefault(tag, element)
                 self._bound(found)
-                if last is not None and element.tag >= last:
+                if last is not None and tag >= last:
                     break
         except DicomInputError:
             if last is None:
@@ -104,7 +108,7 @@ class _Scanner:
 
         Returns where that is, and the last tag that was read.
         """
-        data, short, limit = self.data, self._short, self.size - 8
+        data, short, limit, new = self.data, self._short, self.size - 8, tuple.__new__  # half of what Element() takes
         stop = last if last is not None else 1 << 32
         tag = 0
         while position <= limit and tag < stop:
@@ -114,7 +118,7 @@ class _Scanner:
                 break
             tag = group << 16 | number
             if tag not in found:
-                found[tag] = Element(tag, position + 8, end)
+                found[tag] = new(Element, (position, position + 8, end, None))
                 if len(found) > MAX_ELEMENTS:
                     break
             position = end
@@ -144,14 +148,14 @@ class _Scanner:
             raise Truncated("the data set ends within an element's header")
         return tag, vr, self._u32(self.data, position + 8)[0], position + 12
 
-    def _element(self, position: int, implicit: bool, depth: int) -> tuple[Element, int]:
+    def _element(self, position: int, implicit: bool, depth: int) -> tuple[int, Element]:
         tag, _, length, start = self._header(position, implicit)
         if length == UNDEFINED:
             items, after = self._items(start, implicit, depth + 1)
-            return Element(tag, start, after, items), after
+            return tag, Element(position, start, after, items)
         if start + length > self.size:
             raise Truncated(f"the value of ({tag >> 16:04X},{tag & 0xFFFF:04X}) is cut off")
-        return Element(tag, start, start + length), start + length
+        return tag, Element(position, start, start + length)
 
     def _items(self, position: int, implicit: bool, depth: int) -> tuple[int, int]:
         """Walk items or fragments of a value of undefined length; return their number and the position after."""
@@ -176,4 +180,4 @@ class _Scanner:
         while True:
             if self._header(position, implicit)[0] == ITEM_END:
                 return position + 8
-            _, position = self._element(position, implicit, depth)
+            position = self._element(position, implicit, depth)[1].end

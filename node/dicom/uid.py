@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 MAX_LENGTH = 64
 """PS3.5 section 9.1: a UID has no more than 64 characters."""
@@ -10,6 +11,7 @@ MAX_LENGTH = 64
 _FORM = re.compile(r"[0-9]+(?:\.[0-9]+)+", re.ASCII)
 
 
+@lru_cache(maxsize=4096)  # each object's are asked for several times on the way in
 def is_uid(value: str) -> bool:
     """Whether ``value`` has the form of a UID: digits and dots, no empty component (PS3.5 section 9.1).
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import mmap
 
+from node.storage.lasting import Lasting
+
 HEADROOM = 4096
 """Bytes before the file: the journal's head lies there."""
 FIRST = 1 << 18
@@ -18,14 +20,16 @@ class Buffer:
     ----------
     limit
         Most bytes of a data set.
+    lasting
+        Memory that outlives the process, where there is any.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, lasting: Lasting | None = None) -> None:
         self.limit = limit
+        self.lasting = lasting
         self.length = 0
         self._head = 0
-        self._memory = mmap.mmap(-1, HEADROOM + FIRST)
-        self.view = memoryview(self._memory)
+        self.view = memoryview(self._map(HEADROOM + FIRST))
 
     def clear(self, head: int = 0) -> None:
         """Begin with another object, before whose data set ``head`` bytes of File Meta go."""
@@ -71,13 +75,30 @@ class Buffer:
             raise ValueError("File Meta has another length than was said")
         self.view[HEADROOM : HEADROOM + len(head)] = head
 
+    def close(self) -> None:
+        """Give lasting memory back."""
+        if self.lasting is not None:
+            self.lasting.close()
+            self.lasting = None
+
+    def _map(self, size: int) -> mmap.mmap:
+        """Return memory; where it would last and there is no room for it, the usual kind."""
+        if self.lasting is not None:
+            try:
+                return self.lasting.map(size)
+            except OSError:
+                self.close()
+        return mmap.mmap(-1, size)
+
     def _grow(self, end: int) -> None:
         size = HEADROOM + FIRST
         while size < end:
             size *= 2
         size = -(-size // HEADROOM) * HEADROOM
-        grown = mmap.mmap(-1, size)
-        used = HEADROOM + self.size
-        grown[:used] = self.view[:used]
+        lasted = self.lasting
+        grown = memoryview(self._map(size))
+        if lasted is None or self.lasting is None:  # else it is the same memory
+            used = HEADROOM + self.size
+            grown[:used] = self.view[:used]
         # The old memory is not closed: who still looks at a piece of it keeps it alive.
-        self._memory, self.view = grown, memoryview(grown)
+        self.view = grown

@@ -20,7 +20,6 @@ written (fsync(2), syncfs(2)). Then the files of a half are written once more fr
 
 from __future__ import annotations
 
-import contextlib
 import mmap
 import os
 import secrets
@@ -77,7 +76,7 @@ class Reserved:
     """A place in the journal, at which one record may be written."""
 
     def __init__(self, descriptor: int, half: Half, position: int, length: int) -> None:
-        self._descriptor, self._half, self._position, self._length = descriptor, half, position, length
+        self._descriptor, self.half, self._position, self._length = descriptor, half, position, length
 
     def write(self, buffer: memoryview, name: str, offset: int, size: int) -> None:
         """Write the record; the object is durable when this returns.
@@ -91,7 +90,7 @@ class Reserved:
             Where the file's bytes are. ``offset`` leaves room for the record's head.
         """
         check = xxhash.xxh3_64_intdigest(buffer[offset : offset + size])
-        head = _RECORD.pack(self._half.key, size, offset, check, name.encode("ascii"))
+        head = _RECORD.pack(self.half.key, size, offset, check, name.encode("ascii"))
         buffer[:HEAD_BYTES] = head + _CRC.pack(zlib.crc32(head))
         _write_all(self._descriptor, buffer[: self._length], self._position)
 
@@ -182,9 +181,8 @@ class Journal:
             os.close(self._descriptor)
             self._descriptor = -1
 
-    @contextlib.contextmanager
-    def reserved(self, length: int) -> Iterator[Reserved]:
-        """Reserve a place for a record of ``length`` bytes; its half is not used anew before the block ends.
+    def reserve(self, length: int) -> Reserved:
+        """Reserve a place for a record of ``length`` bytes; its half is not used anew before :meth:`release`.
 
         The record is written first, then the file gets its name; where another object gets the name in between, both
         are kept.
@@ -196,13 +194,14 @@ class Journal:
         """
         length = -(-length // BLOCK) * BLOCK
         half, position = self._allot(length)
-        try:
-            yield Reserved(self._descriptor, half, position, length)
-        finally:
-            with self._changed:
-                half.open_files -= 1
-                if not half.open_files:
-                    self._changed.notify_all()
+        return Reserved(self._descriptor, half, position, length)
+
+    def release(self, place: Reserved) -> None:
+        """Say that a record's file has its name, or that nothing was written."""
+        with self._changed:
+            place.half.open_files -= 1
+            if self._due(place.half):  # else nobody waits for it
+                self._changed.notify_all()
 
     def _allot(self, length: int) -> tuple[Half, int]:
         with self._changed:

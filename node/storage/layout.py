@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from node.dicom.uid import is_uid
@@ -58,6 +59,7 @@ def journal_of(root: Path, slot: int) -> Path:
     return root / JOURNAL / f"{slot}.journal"
 
 
+@lru_cache(maxsize=256)
 def name_of(sop_instance: str) -> str:
     """Return the path of an instance below the spool, whether or not it is there."""
     return f"{fan_of(sop_instance)}/{sop_instance}{SUFFIX}"

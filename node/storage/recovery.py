@@ -1,4 +1,4 @@
-"""When a spool is opened: what dead processes answered for and the file system lost is brought back."""
+"""When a spool is opened: what dead processes answered for, and did not write or the disk lost, is brought back."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from node.storage import layout, slots
 from node.storage.compare import same_dataset
 from node.storage.incoming import write_file
 from node.storage.journal import Record, records
+from node.storage.lasting import SUFFIX as MEMORY
+from node.storage.lasting import recovered
 from node.storage.seal import is_whole, seal_of
 from node.storage.system import rename_new, sync_file_system
 
 
 def recover(root: Path, slot: int) -> list[str]:
-    """Recover from the journals of dead processes and remove what they were writing.
+    """Recover from the journals and the memory of dead processes and remove what they were writing.
 
     Nobody was told that the half-written ones are kept. ``slot`` is the caller's own number: its journal stays, for
     the caller to begin anew or to remove; those of the dead are gone afterwards. One process of a node at a time, and
@@ -23,7 +25,7 @@ def recover(root: Path, slot: int) -> list[str]:
     Returns
     -------
     list of str
-        The files of everything that was in a journal, below ``root``: the index may not have been told of them.
+        The files of everything that was found there, below ``root``: the index may not have been told of them.
     """
     found: list[str] = []
     incoming = root / layout.INCOMING
@@ -32,6 +34,8 @@ def recover(root: Path, slot: int) -> list[str]:
         held = None if number == slot else slots.take_number(incoming, number)
         if number != slot and held is None:
             continue
+        memories = (recovered(memory) for memory in (incoming / str(number)).glob(f"*{MEMORY}"))
+        found += [restore(root, slot, record, again=False) for record in memories if record is not None]
         for part in (incoming / str(number)).glob("*"):
             part.unlink()
         journal = layout.journal_of(root, number)

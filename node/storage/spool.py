@@ -26,6 +26,8 @@ from node.storage.buffer import HEADROOM, Buffer
 from node.storage.compare import same_dataset
 from node.storage.incoming import Incoming, write_file
 from node.storage.journal import Journal, Record
+from node.storage.lasting import SUFFIX as MEMORY
+from node.storage.lasting import Lasting, mark, unmark
 from node.storage.layout import StoredFile
 from node.storage.room import Room
 from node.storage.seal import Seal, is_whole, seal_of
@@ -40,6 +42,20 @@ SMALL = 2 << 20
 """Longest data set that is received in memory and goes through the journal."""
 
 
+class Promise:
+    """An object that nothing can lose, and whose file is still to be written."""
+
+    def __init__(self, write: Callable[[], StoredFile], release: Callable[[], None]) -> None:
+        self._write, self._release = write, release
+
+    def fulfil(self) -> StoredFile:
+        """Write the file; until then the object stays where it is."""
+        try:
+            return self._write()
+        finally:
+            self._release()
+
+
 class Spool:
     """The spool of a node; any number of threads and processes may share it.
 
@@ -50,7 +66,7 @@ class Spool:
     durability, duplicates
         The policies; see the module and :attr:`~node.settings.DicomSection.duplicates`.
     journal_bytes
-        Size of this process's journal; 0: files are synchronised one by one.
+        Size of this process's journal, where Success has to be durable; 0: files are synchronised one by one.
     room
         The watermark.
     """
@@ -104,7 +120,7 @@ class Spool:
         incoming = self.root / layout.INCOMING / str(slot)
         incoming.mkdir(exist_ok=True)
         self._incoming = str(incoming)
-        self._writer = Writer(incoming, durable=self.durability == "instance")
+        self._writer = Writer(durable=self.durability == "instance")
         self.recovered = recovery.recover(self.root, slot)
         path = layout.journal_of(self.root, slot)
         if not self._journal_bytes:
@@ -139,16 +155,31 @@ class Spool:
             raise OutOfResources("the spool has no room or cannot be written")
         self._room.require()
 
-    def keep(
-        self, sop_instance: str, meta: bytes, buffer: Buffer, promised: Callable[[], None] = lambda: None
-    ) -> StoredFile:
-        """Keep a small instance that lies in a buffer behind room for ``meta``; raises as :meth:`store` does.
+    def buffer(self) -> Buffer:
+        """Return memory to receive small objects into; close it in the end."""
+        lasting = None
+        if self.durability != "instance":
+            # Without room for it, files are written before they are answered for.
+            with contextlib.suppress(OSError, OutOfResources):
+                self._ensure_open()
+                lasting = Lasting(f"{self._incoming}/{next(self._numbers)}{MEMORY}")
+        return Buffer(SMALL, lasting)
 
-        Parameters
-        ----------
-        promised
-            Called as soon as nothing can lose the object, which may be before its file is there; not called where that
-            is only so when this returns. It must not raise.
+    def keep(self, sop_instance: str, meta: bytes, buffer: Buffer) -> StoredFile:
+        """Keep a small instance that lies in a buffer behind room for ``meta``; raises as :meth:`store` does."""
+        entered = self.enter(sop_instance, meta, buffer)
+        return entered.fulfil() if isinstance(entered, Promise) else entered
+
+    def enter(self, sop_instance: str, meta: bytes, buffer: Buffer) -> StoredFile | Promise:
+        """Do for a small instance what has to be done before Success; raises as :meth:`store` does.
+
+        Returns
+        -------
+        Promise
+            Nothing can lose the object, but its file is still to be written: :meth:`Promise.fulfil` has to be called,
+            by any thread, before the buffer is used anew.
+        StoredFile
+            It is kept.
         """
         name = layout.name_of(sop_instance)
         self._ensure_open()
@@ -157,8 +188,8 @@ class Spool:
         if os.path.exists(self._target(name)):  # noqa: PTH110  the hot path
             with _out_of_room():
                 return self._again(sop_instance, seal, meta, buffer)
-        if (kept := self._promise(sop_instance, seal, buffer, promised)) is not None:
-            return kept
+        if (promise := self._promise(sop_instance, seal, buffer)) is not None:
+            return promise
         with _out_of_room():
             part = self._part()
             try:
@@ -275,27 +306,30 @@ class Spool:
     def _target(self, name: str) -> str:
         return f"{self.root}/{name}"
 
-    def _promise(
-        self, sop_instance: str, seal: Seal, buffer: Buffer, promised: Callable[[], None]
-    ) -> StoredFile | None:
-        """Enter an object in the journal, say so, and write its file then; None where the journal does not take it."""
+    def _promise(self, sop_instance: str, seal: Seal, buffer: Buffer) -> Promise | None:
+        """Enter an object in the journal, or mark it in memory that lasts; None where there is neither."""
+        if buffer.lasting is not None:
+            mark(buffer.view, sop_instance, HEADROOM, buffer.size)
+            return Promise(lambda: self._fulfil(sop_instance, seal, buffer), lambda: unmark(buffer.view))
         journal = self._journal
         if journal is None or not journal.ready.is_set() or buffer.size + HEADROOM > journal.longest:
             return None
-        with journal.reserved(HEADROOM + buffer.size) as place:
-            try:
-                place.write(buffer.view, sop_instance, HEADROOM, buffer.size)
-            except OSError as exc:
-                logs.get("spool").error("the journal cannot be written", error=exc)
-                return None
-            promised()
-            return self._fulfil(sop_instance, seal, buffer)
+        place = journal.reserve(HEADROOM + buffer.size)
+        try:
+            place.write(buffer.view, sop_instance, HEADROOM, buffer.size)
+        except BaseException as exc:
+            journal.release(place)
+            if not isinstance(exc, OSError):
+                raise
+            logs.get("spool").error("the journal cannot be written", error=exc)
+            return None
+        return Promise(lambda: self._fulfil(sop_instance, seal, buffer), lambda: journal.release(place))
 
     def _fulfil(self, sop_instance: str, seal: Seal, buffer: Buffer) -> StoredFile:
         """Write the file of an object that was answered for; tries until it is there, or the process ends.
 
         Where another object got the name in the meantime, both are kept: this one has been answered for. If the process
-        ends first, the journal brings the object back.
+        ends first, the next start brings the object back.
         """
         name, part = layout.name_of(sop_instance), self._part()
         while True:
@@ -320,13 +354,13 @@ class Spool:
         if self._slot is not None and (self.root / layout.name_of(record.name)).exists():
             recovery.restore(self.root, self._slot.number, record)
 
-    def _again(self, sop_instance: str, seal: Seal, meta: bytes, buffer: Buffer) -> StoredFile:
+    def _again(self, sop_instance: str, seal: Seal, meta: bytes, buffer: Buffer) -> StoredFile | Promise:
         """Judge an object in memory whose name is taken."""
         name = layout.name_of(sop_instance)
         if self._is_same(name, buffer.data):
             return StoredFile(name, (self.root / name).stat().st_size, seal.text, new=False)
         if self.make_way(name):
-            return self.keep(sop_instance, meta, buffer)
+            return self.enter(sop_instance, meta, buffer)
         self._refuse_other()
         part = self._part()
         try:

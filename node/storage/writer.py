@@ -17,19 +17,17 @@ class Writer:
 
     Parameters
     ----------
-    folder
-        Where files lie before they have their names.
     durable
         Whether a file survives a power cut when it has its name.
     """
 
-    def __init__(self, folder: Path, *, durable: bool) -> None:
+    def __init__(self, *, durable: bool) -> None:
         self._durable = durable
-        self._direct = Direct(folder)
+        self._direct = Direct()
 
     def write_part(self, part: str, buffer: Buffer) -> None:
         """Write an object to a file without a name, by the way that costs least, and without waiting for the disk."""
-        if self._direct.pays(buffer.size, durable=False):
+        if self._direct.pays(buffer.size):
             descriptor = self._direct.write(part, buffer.file, buffer.size)
             if descriptor is not None:
                 os.close(descriptor)
@@ -37,34 +35,17 @@ class Writer:
         write_file(part, buffer.file[: buffer.size])
 
     def write_and_name(self, part: str, final: str, buffer: Buffer) -> bool:
-        """Write an object and give it its name, as durable as the policy says; False if the name is taken."""
-        descriptor = None
-        if self._direct.pays(buffer.size, durable=self._durable):
-            descriptor = self._direct.write(part, buffer.file, buffer.size)
-        direct = descriptor is not None
-        if descriptor is None:
-            write_file(part, buffer.file[: buffer.size])
-            descriptor = os.open(part, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            return self.sync_and_name(descriptor, part, final, name_first=direct and self._direct.keeps_names)
-        finally:
-            os.close(descriptor)
+        """Write an object and give it its name, as durable as the policy says; False if the name is taken.
 
-    def sync_and_name(self, descriptor: int, part: str, final: str, name_first: bool = False) -> bool:
-        """Name a written file. With ``name_first`` one fsync(2) makes contents and name durable.
-
-        Contents in the page cache are made durable before: after a failure the system may take them for written, and
-        say so to the next who asks. An object that has no name then is sent and written anew.
+        Its contents are durable before it has the name: after a failure the system may take them for written, and say
+        so to the next who asks. An object that has no name then is sent and written anew.
         """
-        durable = self._durable
-        if durable and not name_first:
-            os.fdatasync(descriptor)
+        self.write_part(part, buffer)
+        if self._durable:
+            sync_file(part)
         if not rename_new(part, final):
             return False
-        if durable and name_first:
-            os.fsync(descriptor)
-        elif durable:
-            sync_folder(Path(final).parent)
+        self.sync_name(final)
         return True
 
     def sync_name(self, final: str) -> None:

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from node.dicom import ledger, structure
-from node.dicom.headers import BIG_ENDIAN, IMPLICIT, check, read
+from node.dicom.headers import BIG_ENDIAN, IMPLICIT, check, read, read_excerpt
 from node.dicom.part10 import Command
 from node.dicom.scp import negotiation
 from node.dicom.scp.dimse import CommandSet, store_answer
@@ -126,9 +126,8 @@ def _scan(data: bytes) -> None:
     except structure.Truncated:
         structure.peek(body, 0x00287FFF, **options)
         return
-    for tag, element in found.items():
-        assert tag == element.tag
-        assert 0 <= element.start <= element.end <= len(body)
+    for element in found.values():
+        assert 0 <= element.at < element.start <= element.end <= len(body)
 
 
 def _headers(data: bytes) -> None:
@@ -138,15 +137,17 @@ def _headers(data: bytes) -> None:
         body = packer.compress(body) + packer.flush()
     command = Command(MR, PLACE, syntax, "RAW", "OVERREAD")
     try:
-        study = check(command, memoryview(body))
+        checked = check(command, memoryview(body))
+        study, excerpt = checked.study_uid, checked.excerpt()
     except OverreadError:
-        study = ""
+        study, excerpt = "", b""
     try:
         header = read(command, memoryview(body))
     except OverreadError:
         assert not study, "an object was taken and cannot be indexed"
         return
     assert not study or header.study_uid == study, "the index knows another study than the one that was answered for"
+    assert not excerpt or read_excerpt(command, excerpt).study_uid == study, "the ledger tells of another study"
     for text in (header.patient_name, header.patient_id, header.study_description, *header.tags.values()):
         assert text.isprintable(), "a control character comes through"
         text.encode("utf-8")

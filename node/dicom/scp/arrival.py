@@ -9,6 +9,7 @@ from collections.abc import Callable
 from node.dicom.headers import check_identifiers
 from node.dicom.intake import Intake
 from node.dicom.part10 import Command, file_meta
+from node.dicom.scp.behind import Behind
 from node.dicom.scp.wire import PeerSlow, Wire
 from node.errors import OutOfResources, OverreadError
 from node.storage.buffer import Buffer
@@ -21,6 +22,10 @@ DRAIN_FACTOR = 2
 """An object that is refused is read to its end, so that its sender hears why, up to so many times the longest."""
 
 
+BEHIND_BYTES = 1 << 17
+"""Files of objects from this length on are written by another thread; to hand over shorter ones costs more."""
+
+
 class TooLong(OutOfResources):
     """The object exceeds dicom.max_instance_bytes."""
 
@@ -29,10 +34,12 @@ class Arrival:
     """One association's objects, one after the other; the memory is used again for each."""
 
     def __init__(self, intake: Intake, association: str, max_bytes: int, min_rate: int) -> None:
+        self._behind = Behind(f"{association} files")
         self._intake = intake
         self._association = association
         self._max_bytes, self._min_rate = max_bytes, min_rate
-        self._buffer = Buffer(SMALL)
+        self._buffer = intake.spool.buffer()
+        self._spare: Buffer | None = None
         self._scratch = memoryview(bytearray(1 << 16))
         self._command = Command("", "", "")
         self._incoming: Incoming | None = None
@@ -77,21 +84,52 @@ class Arrival:
         wire.read_into(self._buffer.room(count))
         self._buffer.advance(count)
 
-    def finish(self, promised: Callable[[], None]) -> tuple[int, str]:
-        """Decide on the object, keep it, and return its status and Error Comment.
+    def finish(self, wire: Wire, answer: Callable[[int, str], bytes]) -> None:
+        """Decide on the object, keep it, and send what ``answer`` makes of its status and Error Comment.
 
-        ``promised`` is called where Success can be answered before this returns.
+        Success is answered once nothing can lose the object, which may be before its file is written.
         """
+        self._behind.wait()  # a file that is being written may have this object's name
+        work = None
         try:
             if self._refusal is None and self._incoming is not None:
                 self._spill()
             if self._refusal is not None:
-                return self._intake.refuse_error(self._association, self._command, self._refusal)
-            if self._incoming is None:
-                return self._intake.take_buffer(self._association, self._command, self._meta, self._buffer, promised)
-            return self._finish_file(self._incoming)
+                status, comment = self._intake.refuse_error(self._association, self._command, self._refusal)
+            elif self._incoming is None:
+                status, comment, work = self._intake.take_buffer(
+                    self._association, self._command, self._meta, self._buffer
+                )
+            else:
+                status, comment = self._finish_file(self._incoming)
+            if work is not None and not wire.takes_at_once():
+                done, work = work, None
+                done()  # a peer that does not read must not hold the object's place in the journal
+            wire.send(answer(status, comment))
         finally:
+            if work is not None:
+                self._leave(work)
             self.abandon()
+
+    def settle(self) -> None:
+        """Wait until the files of all objects that were answered for are there."""
+        self._behind.wait()
+
+    def close(self) -> None:
+        """Forget an unfinished object; wait for the files of the others."""
+        self.abandon()
+        self._behind.close()
+        for buffer in (self._buffer, self._spare):
+            if buffer is not None:
+                buffer.close()
+
+    def _leave(self, work: Callable[[], None]) -> None:
+        """Have an object's file written; of a large one while the next object comes, into the other buffer."""
+        if self._buffer.length < BEHIND_BYTES:
+            work()
+            return
+        self._buffer, self._spare = self._spare or self._intake.spool.buffer(), self._buffer
+        self._behind.do(work)
 
     def abandon(self) -> None:
         """Forget the object; nothing of it stays."""

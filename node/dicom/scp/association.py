@@ -118,7 +118,7 @@ class Association:
             raise
         finally:
             if messages is not None:
-                messages.abandon()
+                messages.close()
             self._over(proposal, released)
 
     def _serve_messages(self, messages: Messages) -> bool:
@@ -129,6 +129,7 @@ class Association:
                 messages.data(length)
             elif kind == RELEASE_RQ:
                 self._wire.read(min(length, 4))
+                messages.settle()
                 self._port.intake.spool.settle()
                 self._wire.send(RELEASE_RP)
                 self._wire.drain(CLOSE_SECONDS)

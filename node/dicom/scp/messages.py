@@ -6,8 +6,6 @@ A message is a C-STORE, whose data set goes to an :class:`Arrival`, or another r
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from node.dicom import access
 from node.dicom.part10 import Command
 from node.dicom.scp import dimse
@@ -17,7 +15,7 @@ from node.dicom.scp.requests import UNRECOGNISED_OPERATION, Requests
 from node.dicom.scp.session import Session
 from node.dicom.scp.wire import INVALID_PARAMETER, PDV_HEAD, UNEXPECTED, ProtocolError, Wire
 from node.dicom.services import abstract_syntaxes
-from node.dicom.services.base import NOT_AUTHORISED, SUCCESS
+from node.dicom.services.base import NOT_AUTHORISED
 from node.errors import OverreadError
 
 DATASET_BYTES = 4 << 20
@@ -39,25 +37,6 @@ class NoStorage(OverreadError):
     """The presentation context is for another service."""
 
     dicom_status = UNRECOGNISED_OPERATION
-
-
-class _Early:
-    """An answer that is sent before the work behind it is done; a connection that breaks must not stop that work."""
-
-    def __init__(self, wire: Wire, answer: bytes) -> None:
-        self._wire, self._answer = wire, answer
-        self.sent = False
-        self.failure: OverreadError | None = None
-
-    def send(self) -> None:
-        """Send it, if that takes no time."""
-        if not self._wire.takes_at_once():
-            return  # a peer that does not read must not hold what others need
-        self.sent = True
-        try:
-            self._wire.send(self._answer)
-        except OverreadError as exc:
-            self.failure = exc
 
 
 class Messages:
@@ -82,9 +61,13 @@ class Messages:
         settings = self._session.port.settings
         return settings.read_seconds if self._message is not None and not settings.idle_seconds else None
 
-    def abandon(self) -> None:
+    def settle(self) -> None:
+        """Wait until everything that was answered for can be seen by others."""
+        self._arrival.settle()
+
+    def close(self) -> None:
         """Forget what is unfinished: the association is over."""
-        self._arrival.abandon()
+        self._arrival.close()
         self._requests.abandon()
 
     def data(self, length: int) -> None:
@@ -168,19 +151,11 @@ class Messages:
         field = message.number(dimse.COMMAND_FIELD)
         if field is None:
             raise ProtocolError("a command has no Command Field")
+        self._arrival.settle()  # a service may look for what was just stored
         self._requests.serve(self._context, message, field, data)
 
     def _end_store(self, message: CommandSet) -> None:
-        """Answer a C-STORE, as soon as nothing can lose the object: its file may be written while the peer goes on."""
-        early = _Early(self._wire, dimse.store_answer(self._context, message, SUCCESS))
-        answer = self._store(message, early.send)
-        if early.failure is not None:
-            raise early.failure
-        if not early.sent:
-            self._wire.send(answer)
-
-    def _store(self, message: CommandSet, promised: Callable[[], None]) -> bytes:
-        """Return the answer to a C-STORE: 0000, A700, A900, Cxxx (PS3.4 table B.2-1), 0124 and those of PS3.7."""
+        """Answer a C-STORE: 0000, A700, A900, Cxxx (PS3.4 table B.2-1), 0124 and those of PS3.7."""
         if not message.has(dimse.AFFECTED_INSTANCE) or not message.has(dimse.AFFECTED_CLASS) or not message.has_dataset:
             self._arrival.abandon()
             status = MISTYPED if message.has(dimse.AFFECTED_INSTANCE) else INVALID_INSTANCE
@@ -188,6 +163,7 @@ class Messages:
             status, comment = self._session.port.intake.refuse(
                 self._session.name, title, status, "the C-STORE command is not whole"
             )
-            return dimse.store_answer(self._context, message, status, comment)
-        status, comment = self._arrival.finish(promised)
-        return dimse.store_answer(self._context, message, status, comment)
+            self._wire.send(dimse.store_answer(self._context, message, status, comment))
+            return
+        context = self._context
+        self._arrival.finish(self._wire, lambda *said: dimse.store_answer(context, message, *said))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import select
 import socket
+import ssl
 import struct
 import time
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ AHEAD_BYTES = 8192
 """Read at once where little is asked for: headers and commands come in one piece, data sets go past this buffer."""
 READ_BYTES = 1 << 20
 _HEAD = struct.Struct(">BxL")
+_TIMEVAL = struct.Struct("@ll")
 PDV_HEAD = struct.Struct(">LBB")
 ASSOCIATE_RQ, ASSOCIATE_AC, ASSOCIATE_RJ, P_DATA_TF, RELEASE_RQ, RELEASE_RP, ABORT = range(1, 8)
 
@@ -60,7 +62,9 @@ class Wire:
         self._deadline = 0.0
         waits = [seconds for seconds in (limits.idle_seconds, limits.read_seconds) if seconds]
         self._tick = max(min([*waits, 20.0]) / 4, 0.05)
-        self._socket.settimeout(self._tick)
+        self._writable = select.poll()
+        self._writable.register(connection, select.POLLOUT)
+        self._return_after(self._tick)
 
     def next_pdu(self, seconds: float | None = None) -> tuple[int, int]:
         """Wait for a PDU and return its type and the length of what follows the head.
@@ -119,7 +123,7 @@ class Wire:
         """Wait until the peer closes, whatever it still sends: closing first would take away what it has not read."""
         self._start = self._end = 0
         self._deadline = time.monotonic() + seconds
-        self._socket.settimeout(min(self._tick, seconds))
+        self._return_after(min(self._tick, seconds))
         try:
             while True:
                 self._receive(self._view)
@@ -131,7 +135,7 @@ class Wire:
         while len(view):
             try:
                 view = view[self._socket.send(view) :]
-            except TimeoutError:
+            except (TimeoutError, BlockingIOError):
                 pass
             except OSError as exc:
                 raise PeerGone("the connection broke") from exc
@@ -140,9 +144,18 @@ class Wire:
 
     def takes_at_once(self) -> bool:
         """Whether a few bytes can be sent now without waiting for the peer to read."""
-        poll = select.poll()
-        poll.register(self._socket, select.POLLOUT)
-        return bool(poll.poll(0))
+        return bool(self._writable.poll(0))
+
+    def _return_after(self, seconds: float) -> None:
+        """Have the socket's calls return after that long, so that the limits can be looked at."""
+        if isinstance(self._socket, ssl.SSLSocket):
+            self._socket.settimeout(seconds)
+            return
+        # The system's own limit: Python's would ask poll(2) before each call.
+        limit = _TIMEVAL.pack(int(seconds), int(seconds % 1 * 1e6))
+        self._socket.settimeout(None)
+        for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+            self._socket.setsockopt(socket.SOL_SOCKET, option, limit)
 
     def _fill(self) -> None:
         """Read what is there into the look-ahead, behind what is left in it."""
@@ -156,7 +169,7 @@ class Wire:
         while True:
             try:
                 count = self._socket.recv_into(target)
-            except TimeoutError:
+            except (TimeoutError, BlockingIOError):
                 count = -1
             except OSError as exc:
                 raise PeerGone("the connection broke") from exc

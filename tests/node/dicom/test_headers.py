@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from node.dicom import headers
-from node.dicom.headers import HEAD_BYTES, BadIdentifiers, check, read
+from node.dicom.headers import HEAD_BYTES, BadIdentifiers, check, read, read_excerpt
 from node.dicom.part10 import Command
 from node.dicom.structure import Truncated, scan
 from node.errors import DatasetMismatch, DicomInputError
@@ -90,7 +90,7 @@ def test_the_pixels_must_be_as_many_as_rows_columns_and_frames_ask_for() -> None
 )
 def test_padded_packed_subsampled_and_absent_pixels_are_whole(values: dict[str, object]) -> None:
     ds = image(**values)
-    assert check(command_for(ds), memoryview(encoded(ds))) == "1.2.3"
+    assert check(command_for(ds), memoryview(encoded(ds))).study_uid == "1.2.3"
 
 
 def test_fewer_fragments_than_frames_are_truncated_but_not_for_video() -> None:
@@ -98,7 +98,7 @@ def test_fewer_fragments_than_frames_are_truncated_but_not_for_video() -> None:
     data = data.replace(b"\x28\x00\x04\x00CS", b"\x28\x00\x08\x00IS\x02\x003 \x28\x00\x04\x00CS")
     with pytest.raises(Truncated, match="fragments"):
         check(Command(MR, "1.2.3.4", JPEG), memoryview(data))
-    assert check(Command(MR, "1.2.3.4", "1.2.840.10008.1.2.4.102"), memoryview(data)) == "1.2.3"
+    assert check(Command(MR, "1.2.3.4", "1.2.840.10008.1.2.4.102"), memoryview(data)).study_uid == "1.2.3"
 
 
 def test_an_object_of_another_class_or_instance_does_not_match() -> None:
@@ -162,7 +162,7 @@ def test_an_object_without_identifiers_or_with_hostile_ones_is_refused(syntax: s
 @pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT, BIG, DEFLATED])
 def test_an_object_that_is_in_order_is_taken_and_its_study_named(syntax: str) -> None:
     ds = image(**FULL)
-    assert check(command_for(ds, syntax), memoryview(encoded(ds, syntax))) == "1.2.3"
+    assert check(command_for(ds, syntax), memoryview(encoded(ds, syntax))).study_uid == "1.2.3"
 
 
 @pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT, BIG, DEFLATED])
@@ -174,6 +174,23 @@ def test_the_beginning_of_an_object_gives_the_same_index_as_all_of_it(syntax: st
     beginning, whole = (read(command, part) for part in (data[:HEAD_BYTES], data))
     assert dataclasses.replace(beginning, received_at=whole.received_at) == whole
     assert beginning.series_number == 4
+
+
+@pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT, BIG, DEFLATED])
+def test_an_excerpt_gives_the_same_index_as_the_object(syntax: str) -> None:
+    ds = image(**FULL, ContentSequence=[image()], Rows=64, Columns=64, PixelData=os.urandom(8192))
+    ds.SpecificCharacterSet, ds.PatientName = "ISO_IR 192", "王^小东"
+    data, command = memoryview(encoded(ds, syntax)), command_for(ds, syntax)
+    excerpt = check(command, data).excerpt()
+    assert 0 < len(excerpt) < 1000
+    told, whole = read_excerpt(command, excerpt), read(command, data)
+    assert dataclasses.replace(told, received_at=whole.received_at) == whole
+    assert told.patient_name == "王^小东"
+
+
+def test_an_object_with_long_texts_has_no_excerpt_and_is_read_from_its_file() -> None:
+    ds = image(StudyDescription="x" * 5000, SeriesDescription="y" * 5000)
+    assert check(command_for(ds), memoryview(encoded(ds))).excerpt() == b""
 
 
 def test_what_stands_before_a_cut_is_read_and_a_cut_before_the_identifiers_is_told() -> None:
@@ -193,7 +210,7 @@ def test_an_object_whose_elements_are_out_of_order_is_taken_and_can_be_entered(s
     raw = _explicit(0x00290010, b"LO", b"PRIVATE") + encoded(ds)
     squeezer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
     data = memoryview(squeezer.compress(raw) + squeezer.flush() if syntax == DEFLATED else raw)
-    assert check(command_for(ds, syntax), data) == "1.2.3"
+    assert check(command_for(ds, syntax), data).study_uid == "1.2.3"
     header = read(command_for(ds, syntax), data)
     assert (header.study_uid, header.series_uid, header.patient_id) == ("1.2.3", "1.2.3.1", "P1")
 

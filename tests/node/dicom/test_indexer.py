@@ -15,7 +15,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from node.dicom import indexer as module
-from node.dicom.headers import HEAD_BYTES
+from node.dicom.headers import HEAD_BYTES, check
 from node.dicom.indexer import Indexer, header_of, known_until
 from node.dicom.instance import InstanceHeader
 from node.dicom.ledger import Ended, Entry, Ledger, LedgerReader, Noted, Stored
@@ -34,13 +34,16 @@ class Tell:
     def __init__(self, root: Path) -> None:
         self.spool = Spool(root, durability="none")
         self.ledger = Ledger(root / "ledger")
+        self.excerpts = False
 
     def keep(self, association: str = "a", syntax: str = EXPLICIT, **values: Any) -> Stored:
         """Keep an image and return what is to be told of it."""
         ds = image(**values)
         command = command_for(ds, syntax)
-        stored = self.spool.store(command.sop_instance, file_meta(command), encoded(ds, syntax))
-        return Stored(association, command, stored.path, stored.size, stored.digest)
+        data = encoded(ds, syntax)
+        stored = self.spool.store(command.sop_instance, file_meta(command), data)
+        excerpt = check(command, memoryview(data)).excerpt() if self.excerpts else b""
+        return Stored(association, command, stored.path, stored.size, stored.digest, excerpt)
 
     def put(self, *entries: Entry) -> None:
         for entry in entries:
@@ -96,6 +99,19 @@ def test_an_instance_is_entered_with_what_its_file_and_the_ledger_say(
         assert (instance.size, instance.digest, instance.received_at) == (entry.size, entry.digest, entry.at)
         assert (series.description, series.tags["Manufacturer"]) == ("T1", "Acme")
         assert (study.calling_ae_title, study.called_ae_title, study.last_instance_at) == ("MR1", "OVERREAD", entry.at)
+
+
+def test_with_an_excerpt_the_file_is_not_opened(records: Records, tell: Tell, indexer: Indexer) -> None:
+    tell.excerpts = True
+    entry = tell.keep(SeriesDescription="T1", Manufacturer="Acme", PatientName="Zweifel^Hildegard")
+    (tell.spool.root / entry.path).unlink()
+    tell.put(entry)
+    indexer.catch_up()
+    with records.read() as session:
+        series = session.scalars(select(Series)).one()
+        assert (series.description, series.tags["Manufacturer"]) == ("T1", "Acme")
+        assert series.study.patient.name == "Zweifel^Hildegard"
+    assert "Zweifel" not in repr(entry)
 
 
 def test_an_association_ends_after_its_instances_are_entered_however_they_fall_into_batches(

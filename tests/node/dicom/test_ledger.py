@@ -25,7 +25,7 @@ TEXT = st.text(max_size=40)
 TIMES = st.datetimes(timezones=st.just(dt.UTC))
 COMMANDS = st.builds(Command, TEXT, TEXT, TEXT, TEXT, TEXT)
 ENTRIES: st.SearchStrategy[Entry] = st.one_of(
-    st.builds(Stored, TEXT, COMMANDS, TEXT, st.integers(0, 1 << 62), TEXT, TIMES),
+    st.builds(Stored, TEXT, COMMANDS, TEXT, st.integers(0, 1 << 62), TEXT, st.binary(max_size=40), TIMES),
     st.builds(Ended, TEXT, TIMES),
     st.builds(Noted, TEXT, TEXT, st.sampled_from(get_args(Level)), TEXT, TIMES),
 )

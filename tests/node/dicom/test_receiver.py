@@ -170,7 +170,7 @@ def test_a_full_disk_is_answered_with_a700(start: Start, tmp_path: Path, monkeyp
         raise OutOfResources("the spool has no room or cannot be written")
 
     node = start()
-    monkeypatch.setattr(Spool, "keep", full)
+    monkeypatch.setattr(Spool, "enter", full)
     assert node.send(outgoing_image(tmp_path / "out"))[0].status == 0xA700
     assert len(node.lines("instance.refused")) == 1
 

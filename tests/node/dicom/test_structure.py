@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
-from node.dicom.headers import check, read
+from node.dicom.headers import check, read, read_excerpt
 from node.dicom.structure import Truncated, peek, scan
 from node.errors import OverreadError
 from tests.node.dicom.objects import BIG, DEFLATED, EXPLICIT, IMPLICIT, MR, command_for, encoded, image
@@ -58,7 +58,7 @@ def test_every_cut_of_a_data_set_is_found(syntax: str, make: Callable[[], Datase
 def test_every_cut_within_a_deflated_data_set_is_refused() -> None:
     ds = image()
     data = encoded(ds, DEFLATED)
-    assert check(command_for(ds, DEFLATED), memoryview(data)) == "1.2.3"
+    assert check(command_for(ds, DEFLATED), memoryview(data)).study_uid == "1.2.3"
     for cut in range(len(data) - 1):
         with pytest.raises(Truncated):
             check(command_for(ds, DEFLATED), memoryview(data)[:cut])
@@ -121,8 +121,9 @@ def test_of_an_element_that_comes_twice_the_refusals_and_the_index_see_the_same(
     element = scan(memoryview(data), implicit=False)[0x0020000D]
     other = data[element.start - 8 : element.start] + data[element.start : element.end].replace(b"3", b"4")
     for doubled in (data + other, data[: element.start - 8] + other + data[element.start - 8 :]):
-        study = check(command_for(ds), memoryview(doubled))
-        assert read(command_for(ds), memoryview(doubled)).study_uid == study
+        checked = check(command_for(ds), memoryview(doubled))
+        assert read(command_for(ds), memoryview(doubled)).study_uid == checked.study_uid
+        assert read_excerpt(command_for(ds), checked.excerpt()).study_uid == checked.study_uid
 
 
 def test_the_beginning_of_a_data_set_is_enough_for_its_identity() -> None:
@@ -151,11 +152,14 @@ def test_a_damaged_object_is_read_or_refused_and_never_breaks_anything(data: st.
         raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
     command = command_for(ds, syntax)
     try:
-        study = check(command, memoryview(raw))
+        checked = check(command, memoryview(raw))
     except OverreadError:
         return
     header = read(command, memoryview(raw))  # what was taken can be entered in the index
-    assert (header.uid, header.sop_class, header.study_uid) == ("1.2.3.4", MR, study)
+    assert (header.uid, header.sop_class, header.study_uid) == ("1.2.3.4", MR, checked.study_uid)
+    if excerpt := checked.excerpt():
+        found = read_excerpt(command, excerpt)
+        assert (found.study_uid, found.series_uid) == (header.study_uid, header.series_uid)
 
 
 @pytest.mark.data

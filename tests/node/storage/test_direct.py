@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from node.storage import direct as module
-from node.storage.direct import ALIGNMENT, LEAST_BYTES, Direct, file_system
+from node.storage.direct import ALIGNMENT, LEAST_BYTES, Direct
 from tests.node.storage.objects import buffer_with
 
 
@@ -20,7 +20,7 @@ def write(direct: Direct, path: Path, data: bytes) -> int | None:
 @pytest.mark.parametrize("size", [1, ALIGNMENT - 1, ALIGNMENT, ALIGNMENT + 1, 3 * ALIGNMENT, 200_001])
 def test_a_file_of_any_length_holds_what_was_written(tmp_path: Path, size: int) -> None:
     data = os.urandom(size)
-    descriptor = write(Direct(tmp_path), tmp_path / "x", data)
+    descriptor = write(Direct(), tmp_path / "x", data)
     if descriptor is None:
         pytest.skip("this file system takes no direct writes")
     os.close(descriptor)
@@ -43,22 +43,22 @@ def failing(code: int) -> Callable[..., int]:
 def test_a_file_system_that_does_not_know_direct_writes_is_not_asked_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
-    direct = Direct(tmp_path)
-    assert direct.pays(LEAST_BYTES, durable=True)
+    direct = Direct()
+    assert direct.pays(LEAST_BYTES)
     before = descriptors()
     with monkeypatch.context() as patch:
         patch.setattr(os, call, failing(errno.EINVAL))
         assert write(direct, tmp_path / "x", b"data") is None
-    assert not direct.pays(LEAST_BYTES, durable=True)
+    assert not direct.pays(LEAST_BYTES)
     assert descriptors() == before
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.EMFILE])
-@pytest.mark.parametrize("call", ["open", "pwrite", "ftruncate"])
+@pytest.mark.parametrize("call", ["open", "pwrite"])
 def test_a_disk_that_is_full_or_broken_is_an_error_and_direct_writes_stay(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, call: str
 ) -> None:
-    direct = Direct(tmp_path)
+    direct = Direct()
     before = descriptors()
     with monkeypatch.context() as patch:
         patch.setattr(os, call, failing(code))
@@ -66,34 +66,27 @@ def test_a_disk_that_is_full_or_broken_is_an_error_and_direct_writes_stay(
             write(direct, tmp_path / "x", b"data")
     assert caught.value.errno == code
     assert descriptors() == before
-    assert direct.pays(LEAST_BYTES, durable=True)
+    assert direct.pays(LEAST_BYTES)
 
 
 def test_after_a_short_write_the_page_cache_has_to_do_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pwrite = os.pwrite
     monkeypatch.setattr(os, "pwrite", lambda descriptor, data, at: pwrite(descriptor, data[:ALIGNMENT], at))
-    assert write(Direct(tmp_path), tmp_path / "x", bytes(3 * ALIGNMENT)) is None
+    assert write(Direct(), tmp_path / "x", bytes(3 * ALIGNMENT)) is None
 
 
-def test_a_slow_disk_is_left_in_peace_for_a_while_unless_it_is_waited_for_anyway(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_slow_disk_is_left_in_peace_for_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter(range(1000))
     monkeypatch.setattr("node.storage.direct.time.monotonic", lambda: float(next(clock)))
-    direct = Direct(tmp_path)
-    while direct.pays(LEAST_BYTES, durable=False):
+    direct = Direct()
+    while direct.pays(LEAST_BYTES):
         descriptor = write(direct, tmp_path / "x", bytes(LEAST_BYTES))
         if descriptor is None:
             pytest.skip("this file system takes no direct writes")
         os.close(descriptor)
-    assert direct.pays(LEAST_BYTES, durable=True)
-    answers = [direct.pays(LEAST_BYTES, durable=False) for _ in range(module.REST)]
+    answers = [direct.pays(LEAST_BYTES) for _ in range(module.REST)]
     assert answers == [False] * (module.REST - 1) + [True]
 
 
 def test_small_files_are_written_through_the_page_cache(tmp_path: Path) -> None:
-    assert not Direct(tmp_path).pays(LEAST_BYTES - 1, durable=True)
-
-
-def test_the_type_of_a_file_system_is_told_or_unknown() -> None:
-    assert file_system(Path("/proc")) == "proc"
+    assert not Direct().pays(LEAST_BYTES - 1)

@@ -84,10 +84,13 @@ def enter(journal: Journal, disk: Disk, name: str, data: bytes, before: Callable
     """Enter an object as the spool does; returns the bytes of its file."""
     buffer = buffer_with(data, head=len(HEAD))
     buffer.prepend(HEAD)
-    with journal.reserved(HEADROOM + buffer.size) as place:
+    place = journal.reserve(HEADROOM + buffer.size)
+    try:
         before()
         disk.named.add(name)
         place.write(buffer.view, name, HEADROOM, buffer.size)
+    finally:
+        journal.release(place)
     return HEAD + data
 
 

@@ -18,7 +18,7 @@ from node.storage import incoming as incoming_module
 from node.storage import spool as module
 from node.storage.incoming import write_file
 from node.storage.room import REMEMBER_SECONDS, Room
-from node.storage.spool import Durability
+from node.storage.spool import Durability, Promise
 from node.storage.system import FileSystem, rename_new
 from tests.node.storage.objects import UID, buffer_with, keep, keep_long, litter, meta
 from tests.part10 import read_file
@@ -374,25 +374,32 @@ def test_files_that_are_set_aside_never_replace_each_other(spool: Spool) -> None
 # ---------------------------------------------------------------- answers before the file is there
 
 
-def test_success_may_be_said_once_the_journal_has_the_object(make: Callable[..., Spool]) -> None:
-    spool = make(journal_bytes=ENOUGH)
+def entered(spool: Spool, data: bytes = b"data set") -> Promise | StoredFile:
+    """Do for an object what has to be done before its Success."""
+    buffer = spool.buffer()
+    buffer.clear(len(meta()))
+    buffer.room(len(data))[:] = data
+    buffer.advance(len(data))
+    return spool.enter(UID, meta(), buffer)
+
+
+@pytest.mark.parametrize("durability", ["instance", "association", "none"])
+def test_success_may_be_said_once_nothing_can_lose_the_object(
+    make: Callable[..., Spool], durability: Durability
+) -> None:
+    spool = make(journal_bytes=ENOUGH, durability=durability)
     spool.open()
-    seen: list[bool] = []
-    stored = spool.keep(
-        UID,
-        meta(),
-        buffer_with(b"x" * 500, head=len(meta())),
-        lambda: seen.append((spool.root / spool.name(UID)).exists()),
-    )
-    assert seen == [False]
-    assert (spool.root / stored.path).exists()
+    promise = entered(spool)
+    assert isinstance(promise, Promise)
+    assert not (spool.root / spool.name(UID)).exists()
+    stored = promise.fulfil()
+    assert read_file(spool.root / stored.path)[1] == b"data set"
 
 
-def test_without_a_journal_nothing_is_promised_early(make: Callable[..., Spool]) -> None:
-    spool = make(journal_bytes=0)
-    seen: list[int] = []
-    assert spool.keep(UID, meta(), buffer_with(b"x", head=len(meta())), lambda: seen.append(1)).new
-    assert seen == []
+def test_without_a_journal_nothing_is_promised_that_has_to_be_durable(make: Callable[..., Spool]) -> None:
+    stored = entered(make(journal_bytes=0))
+    assert isinstance(stored, StoredFile)
+    assert stored.new
 
 
 def test_a_file_that_was_promised_is_tried_again_until_it_is_there(
@@ -414,24 +421,44 @@ def test_a_file_that_was_promised_is_tried_again_until_it_is_there(
     assert litter(spool) == []
 
 
+@pytest.mark.parametrize("durability", ["instance", "association", "none"])
+@pytest.mark.parametrize("length", [1, 4096, 600_000])
 def test_a_process_that_dies_between_answer_and_file_has_it_brought_back(
-    make: Callable[..., Spool], monkeypatch: pytest.MonkeyPatch
+    make: Callable[..., Spool], durability: Durability, length: int
 ) -> None:
-    class Killed(BaseException):
-        pass
-
-    spool = make(journal_bytes=ENOUGH)
+    spool = make(journal_bytes=8 << 20, durability=durability)
     spool.open()
-
-    def die() -> None:
-        raise Killed
-
-    with pytest.raises(Killed):
-        spool.keep(UID, meta(), buffer_with(b"data set", head=len(meta())), die)
+    data = os.urandom(length)
+    assert isinstance(entered(spool, data), Promise)
     assert not (spool.root / spool.name(UID)).exists()
     assert spool._slot is not None
     spool._slot.release()
-    again = make(journal_bytes=ENOUGH)
+    again = make(journal_bytes=8 << 20, durability=durability)
     again.open()
     assert again.recovered == [again.name(UID)]
-    assert read_file(again.root / again.name(UID))[1] == b"data set"
+    assert read_file(again.root / again.name(UID))[1] == data
+    assert litter(again) == []
+
+
+def test_a_process_that_dies_before_the_answer_leaves_nothing(make: Callable[..., Spool]) -> None:
+    spool = make(durability="none")
+    buffer = spool.buffer()
+    buffer.clear(len(meta()))
+    buffer.room(5)[:] = b"x" * 5
+    assert spool._slot is not None
+    spool._slot.release()
+    again = make(durability="none")
+    again.open()
+    assert (again.recovered, list(again.files()), litter(again)) == ([], [], [])
+
+
+def test_memory_whose_object_has_its_file_is_not_brought_back_over_a_later_one(make: Callable[..., Spool]) -> None:
+    spool = make(durability="none")
+    promise = entered(spool)
+    assert isinstance(promise, Promise)
+    spool.set_aside(promise.fulfil().path)
+    assert spool._slot is not None
+    spool._slot.release()
+    again = make(durability="none")
+    again.open()
+    assert (again.recovered, list(again.files())) == ([], [])
