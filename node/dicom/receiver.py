@@ -48,7 +48,7 @@ class DicomReceiver:
         self._admission = Admission(
             self._intake.spool.root / "associations", section.max_associations, section.max_associations_per_peer
         )
-        port = Port(section, self._intake, self._admission, self._resources)
+        port = Port(section, self._intake, self._admission, self._resources, self.connections)
         self._server = Server((section.host, section.port), port, context)
         self._server.start()
         self._log.info("listening", host=section.host, port=self.port, ae_title=section.ae_title)

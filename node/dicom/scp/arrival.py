@@ -31,9 +31,20 @@ class TooLong(OutOfResources):
 
 
 class Arrival:
-    """One association's objects, one after the other; the memory is used again for each."""
+    """One association's objects, one after the other; the memory is used again for each.
 
-    def __init__(self, intake: Intake, association: str, max_bytes: int, min_rate: int) -> None:
+    Parameters
+    ----------
+    max_bytes, min_rate
+        The longest object, and how many bytes of it have to come in a second.
+    crowded
+        Whether a file had better be written before the next object is read.
+    """
+
+    def __init__(
+        self, intake: Intake, association: str, max_bytes: int, min_rate: int, crowded: Callable[[], bool]
+    ) -> None:
+        self._crowded = crowded
         self._behind = Behind(f"{association} files")
         self._intake = intake
         self._association = association
@@ -125,7 +136,7 @@ class Arrival:
 
     def _leave(self, work: Callable[[], None]) -> None:
         """Have an object's file written; of a large one while the next object comes, into the other buffer."""
-        if self._buffer.length < BEHIND_BYTES:
+        if self._buffer.length < BEHIND_BYTES or self._crowded():
             work()
             return
         self._buffer, self._spare = self._spare or self._intake.spool.buffer(), self._buffer

@@ -14,12 +14,13 @@ from node.settings import DicomSection
 
 @dataclass(frozen=True, slots=True)
 class Port:
-    """What all associations of a port share."""
+    """What all associations of a port share; ``connections`` counts those of this process."""
 
     settings: DicomSection
     intake: Intake
     admission: Admission
     resources: Callable[[], Resources]
+    connections: Callable[[], int] = lambda: 1
 
 
 @dataclass(frozen=True, slots=True)
