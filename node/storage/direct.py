@@ -1,8 +1,9 @@
-"""Writing a file past the page cache (O_DIRECT): an object that is read once, minutes later, has no business in memory.
+"""Writing a file past the page cache (O_DIRECT), or through it: whichever is quicker at the moment.
 
-A buffered write of half a megabyte has to find, clear and map 128 pages; where memory is scarce, or a virtual machine
-has to ask its host for it, that takes many times the processor time of a direct write. It needs aligned memory, which
-:class:`~node.storage.buffer.Buffer` is, and a disk that is quick to answer.
+A buffered write of half a megabyte has to find, clear and copy to 128 pages. Where memory is at hand, that is the
+quicker way; where the system has to find it first, or a virtual machine has to ask its host for it, or the disk does
+not keep up and writers are made to wait, it takes many times the time of a direct write. That changes from minute to
+minute, so both ways are measured. A direct write needs aligned memory, which :class:`~node.storage.buffer.Buffer` is.
 """
 
 from __future__ import annotations
@@ -10,15 +11,16 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import time
+from typing import Literal
 
+Way = Literal["direct", "cached"]
 ALIGNMENT = 4096
 LEAST_BYTES = 128 << 10
-"""Below this the page cache is cheaper."""
-LEAST_RATE = 150e6
-"""Bytes a second. A disk slower than that makes a sender wait which need not: the page cache is used for a while."""
-REST = 200
-"""Objects until a slow disk is tried again."""
+"""Below this the page cache is always quicker."""
+EXPLORE = 32
+"""Every so many files the other way is tried."""
+WEIGHT = 1 / 8
+"""Of the last file in the mean of its way."""
 
 
 class Direct:
@@ -26,17 +28,22 @@ class Direct:
 
     def __init__(self) -> None:
         self._works = hasattr(os, "O_DIRECT")
-        self._rate = 2 * LEAST_RATE
-        self._resting = 0
+        self._files = 0
+        self._cost: dict[Way, float] = {"direct": 0.0, "cached": 0.0}  # seconds a byte
 
-    def pays(self, size: int) -> bool:
-        """Whether a file of this size is better written directly."""
+    def way(self, size: int) -> Way:
+        """Return how a file of this size is better written."""
         if not self._works or size < LEAST_BYTES:
-            return False
-        if self._resting:
-            self._resting -= 1
-            return False
-        return True
+            return "cached"
+        self._files += 1
+        direct = self._cost["direct"] <= self._cost["cached"]
+        return "direct" if direct != (self._files % EXPLORE == 0) else "cached"
+
+    def learn(self, way: Way, size: int, seconds: float) -> None:
+        """Take notice of how long a file took."""
+        if size >= LEAST_BYTES:
+            before = self._cost[way]
+            self._cost[way] = before + (seconds / size - before) * (WEIGHT if before else 1.0)
 
     def write(self, path: str, data: memoryview, size: int) -> int | None:
         """Write a new file and return its descriptor; None where the file system does not take it this way.
@@ -53,13 +60,11 @@ class Direct:
             self._not_this_way(exc)
             return None
         try:
-            began = time.monotonic()
             whole = size // ALIGNMENT * ALIGNMENT
             if os.pwrite(descriptor, data[:whole], 0) == whole:
                 # The last piece through the page cache: to cut a longer file off, the system would read it again.
                 fcntl.fcntl(descriptor, fcntl.F_SETFL, flags & ~os.O_DIRECT)
                 if os.pwrite(descriptor, data[whole:size], whole) == size - whole:
-                    self._learn(size, time.monotonic() - began)
                     return descriptor
         except OSError as exc:
             os.close(descriptor)
@@ -73,8 +78,3 @@ class Direct:
         if exc.errno != errno.EINVAL:
             raise exc
         self._works = False
-
-    def _learn(self, size: int, seconds: float) -> None:
-        self._rate += (size / max(seconds, 1e-6) - self._rate) / 16
-        if self._rate < LEAST_RATE:
-            self._resting, self._rate = REST, 2 * LEAST_RATE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 from node.durable import sync_folder
@@ -27,12 +28,15 @@ class Writer:
 
     def write_part(self, part: str, buffer: Buffer) -> None:
         """Write an object to a file without a name, by the way that costs least, and without waiting for the disk."""
-        if self._direct.pays(buffer.size):
-            descriptor = self._direct.write(part, buffer.file, buffer.size)
-            if descriptor is not None:
-                os.close(descriptor)
-                return
-        write_file(part, buffer.file[: buffer.size])
+        began = time.monotonic()
+        way = self._direct.way(buffer.size)
+        descriptor = self._direct.write(part, buffer.file, buffer.size) if way == "direct" else None
+        if descriptor is not None:
+            os.close(descriptor)
+        else:
+            way = "cached"
+            write_file(part, buffer.file[: buffer.size])
+        self._direct.learn(way, buffer.size, time.monotonic() - began)
 
     def write_and_name(self, part: str, final: str, buffer: Buffer) -> bool:
         """Write an object and give it its name, as durable as the policy says; False if the name is taken.

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from node.storage import direct as module
-from node.storage.direct import ALIGNMENT, LEAST_BYTES, Direct
+from node.storage.direct import ALIGNMENT, EXPLORE, LEAST_BYTES, Direct, Way
 from tests.node.storage.objects import buffer_with
 
 
@@ -44,12 +43,12 @@ def test_a_file_system_that_does_not_know_direct_writes_is_not_asked_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
     direct = Direct()
-    assert direct.pays(LEAST_BYTES)
+    assert direct.way(LEAST_BYTES) == "direct"
     before = descriptors()
     with monkeypatch.context() as patch:
         patch.setattr(os, call, failing(errno.EINVAL))
         assert write(direct, tmp_path / "x", b"data") is None
-    assert not direct.pays(LEAST_BYTES)
+    assert {direct.way(LEAST_BYTES) for _ in range(2 * EXPLORE)} == {"cached"}
     assert descriptors() == before
 
 
@@ -66,7 +65,7 @@ def test_a_disk_that_is_full_or_broken_is_an_error_and_direct_writes_stay(
             write(direct, tmp_path / "x", b"data")
     assert caught.value.errno == code
     assert descriptors() == before
-    assert direct.pays(LEAST_BYTES)
+    assert direct.way(LEAST_BYTES) == "direct"
 
 
 def test_after_a_short_write_the_page_cache_has_to_do_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,18 +74,27 @@ def test_after_a_short_write_the_page_cache_has_to_do_it(tmp_path: Path, monkeyp
     assert write(Direct(), tmp_path / "x", bytes(3 * ALIGNMENT)) is None
 
 
-def test_a_slow_disk_is_left_in_peace_for_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = iter(range(1000))
-    monkeypatch.setattr("node.storage.direct.time.monotonic", lambda: float(next(clock)))
-    direct = Direct()
-    while direct.pays(LEAST_BYTES):
-        descriptor = write(direct, tmp_path / "x", bytes(LEAST_BYTES))
-        if descriptor is None:
-            pytest.skip("this file system takes no direct writes")
-        os.close(descriptor)
-    answers = [direct.pays(LEAST_BYTES) for _ in range(module.REST)]
-    assert answers == [False] * (module.REST - 1) + [True]
+@pytest.mark.parametrize(("direct", "cached", "better"), [(1.0, 2.0, "direct"), (2.0, 1.0, "cached")])
+def test_the_quicker_way_is_taken_and_the_other_one_tried_now_and_then(
+    direct: float, cached: float, better: Way
+) -> None:
+    ways = Direct()
+    taken = []
+    for _ in range(10 * EXPLORE):
+        way = ways.way(LEAST_BYTES)
+        taken.append(way)
+        ways.learn(way, LEAST_BYTES, direct if way == "direct" else cached)
+    assert 0.95 < taken.count(better) / len(taken) < 1.0
 
 
-def test_small_files_are_written_through_the_page_cache(tmp_path: Path) -> None:
-    assert not Direct().pays(LEAST_BYTES - 1)
+def test_when_what_was_slow_becomes_quick_it_is_taken_again() -> None:
+    ways = Direct()
+    for seconds in ({"direct": 1.0, "cached": 2.0}, {"direct": 2.0, "cached": 1.0}):
+        for _ in range(40 * EXPLORE):
+            way = ways.way(LEAST_BYTES)
+            ways.learn(way, LEAST_BYTES, seconds[way])
+    assert [ways.way(LEAST_BYTES) for _ in range(3)] == ["cached"] * 3
+
+
+def test_small_files_are_written_through_the_page_cache() -> None:
+    assert {Direct().way(LEAST_BYTES - 1) for _ in range(2 * EXPLORE)} == {"cached"}
