@@ -1,7 +1,7 @@
 """From an encoded data set to what the index keeps of it; every check that decides whether an object is taken.
 
 No pixel is decoded and no library object is built: the bytes of some thirty elements are picked out by
-:mod:`node.dicom.structure` and decoded here, so that a hostile object meets little code.
+:mod:`node.dicom.structure` and decoded by :mod:`node.dicom.values`, so that a hostile object meets little code.
 """
 
 from __future__ import annotations
@@ -9,16 +9,12 @@ from __future__ import annotations
 import zlib
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
-from typing import Literal
-
-from pydicom.charset import convert_encodings, decode_bytes, default_encoding, python_encoding
-from pydicom.valuerep import PersonName
 
 from node.dicom.instance import InstanceHeader
 from node.dicom.part10 import Command
 from node.dicom.structure import Element, Truncated, peek, scan
 from node.dicom.uid import is_uid
+from node.dicom.values import MAX_TEXT_BYTES, Values
 from node.errors import DatasetMismatch, DicomInputError
 
 IMPLICIT = frozenset({"1.2.840.10008.1.2", "1.2.840.10008.1.20"})
@@ -29,11 +25,6 @@ MANY_FRAMES_A_FRAGMENT = ("1.2.840.10008.1.2.4.10", "1.2.840.10008.1.2.4.92", "1
 
 MAX_INFLATED = 1 << 29
 """A deflated data set of more than 512 MiB is refused: a megabyte can pretend to be a gigabyte."""
-MAX_CHARSETS = 16
-"""Specific Character Set has one value and its code extensions (PS3.3 section C.12.1.1.2): seven at most make sense."""
-_CODECS = frozenset(python_encoding.values())
-MAX_TEXT_BYTES = 16384
-"""A header text longer than this is left out of the index; the file keeps it."""
 
 RULE_TAGS: Mapping[int, str] = {
     0x00080008: "ImageType", 0x00080070: "Manufacturer", 0x00080080: "InstitutionName", 0x00081010: "StationName",
@@ -113,7 +104,7 @@ def check(command: Command, dataset: memoryview) -> Checked:
     little = syntax not in BIG_ENDIAN
     data = _inflate(dataset) if syntax in DEFLATED else dataset
     elements = scan(data, implicit=syntax in IMPLICIT, little=little)
-    values = _Values(data, elements, little=little)
+    values = Values(data, elements, little=little)
     _check_identity(command, values)
     _check_pixels(values, elements, syntax)
     _required_uid(values, _SERIES, "Series")
@@ -149,11 +140,11 @@ def read(
     elements = peek(data, _LAST, implicit=syntax in IMPLICIT, little=little)
     if more and not (_STUDY in elements and _SERIES in elements and max(elements) >= _LAST):
         raise HeadTooShort("the beginning does not hold all that the index keeps")
-    values = _Values(data, elements, little=little)
+    values = Values(data, elements, little=little)
     if not (values.uid(_SERIES) and values.uid(_STUDY)):
         # The elements are out of order, or a sequence before these is longer than what was inflated.
         data = _inflate_head(beginning, MAX_INFLATED) if syntax in DEFLATED else beginning
-        values = _Values(data, peek(data, _ALL, implicit=syntax in IMPLICIT, little=little), little=little)
+        values = Values(data, peek(data, _ALL, implicit=syntax in IMPLICIT, little=little), little=little)
     return _header(command, values, known_series)
 
 
@@ -168,11 +159,11 @@ def read_excerpt(command: Command, excerpt: bytes, known_series: Container[str] 
     syntax = command.transfer_syntax
     little = syntax not in BIG_ENDIAN
     data = memoryview(excerpt)
-    values = _Values(data, scan(data, implicit=syntax in IMPLICIT, little=little), little=little)
+    values = Values(data, scan(data, implicit=syntax in IMPLICIT, little=little), little=little)
     return _header(command, values, known_series)
 
 
-def _header(command: Command, values: _Values, known_series: Container[str]) -> InstanceHeader:
+def _header(command: Command, values: Values, known_series: Container[str]) -> InstanceHeader:
     series_uid = _required_uid(values, _SERIES, "Series")
     wanted = {} if series_uid in known_series else RULE_TAGS
     return InstanceHeader(
@@ -207,7 +198,7 @@ def identity(beginning: memoryview, transfer_syntax: str) -> tuple[str, str]:
         beginning = memoryview(zlib.decompressobj(-zlib.MAX_WBITS).decompress(beginning, len(beginning)))
     little = transfer_syntax not in BIG_ENDIAN
     elements = peek(beginning, 0x00080018, implicit=transfer_syntax in IMPLICIT, little=little)
-    values = _Values(beginning, elements, little=little)
+    values = Values(beginning, elements, little=little)
     return values.uid(0x00080016), values.uid(0x00080018)
 
 
@@ -245,7 +236,7 @@ def check_identifiers(command: Command) -> None:
         raise BadIdentifiers("SOP class or SOP instance is not a UID")
 
 
-def _check_identity(command: Command, values: _Values) -> None:
+def _check_identity(command: Command, values: Values) -> None:
     check_identifiers(command)
     if values.uid(0x00080016) != command.sop_class:
         raise DatasetMismatch("SOP Class UID differs from that of the command or File Meta")
@@ -253,7 +244,7 @@ def _check_identity(command: Command, values: _Values) -> None:
         raise DatasetMismatch("SOP Instance UID differs from that of the command or File Meta")
 
 
-def _required_uid(values: _Values, tag: int, level: str) -> str:
+def _required_uid(values: Values, tag: int, level: str) -> str:
     uid = values.uid(tag)
     if not uid:
         raise BadIdentifiers(f"{level} Instance UID is missing")
@@ -262,7 +253,7 @@ def _required_uid(values: _Values, tag: int, level: str) -> str:
     return uid
 
 
-def _check_pixels(values: _Values, elements: Mapping[int, Element], syntax: str) -> None:
+def _check_pixels(values: Values, elements: Mapping[int, Element], syntax: str) -> None:
     """Compare the length of Pixel Data, Float and Double Float Pixel Data with what the Image Pixel module says."""
     pixels = elements.get(0x7FE00010) or elements.get(0x7FE00008) or elements.get(0x7FE00009)
     if pixels is None:
@@ -277,7 +268,7 @@ def _check_pixels(values: _Values, elements: Mapping[int, Element], syntax: str)
         raise Truncated("Pixel Data is shorter than rows, columns and frames ask for")
 
 
-def _native_bytes(values: _Values, frames: int) -> int:
+def _native_bytes(values: Values, frames: int) -> int:
     """Return the least length of native Pixel Data (PS3.5 section 8.1.1); 0 where an attribute is missing."""
     rows, columns, allocated = (values.short(tag) for tag in (0x00280010, 0x00280011, 0x00280100))
     samples = values.short(0x00280002) or 1
@@ -285,79 +276,3 @@ def _native_bytes(values: _Values, frames: int) -> int:
     if values.raw(0x00280004).rstrip(b"\0 ") == b"YBR_FULL_422":
         bits = bits * 2 // 3  # two chrominance samples for two pixels (PS3.3 C.7.6.3.1.2)
     return (bits + 7) // 8
-
-
-class _Values:
-    """Decodes top-level elements; never raises on what they hold."""
-
-    def __init__(self, data: memoryview, elements: Mapping[int, Element], *, little: bool) -> None:
-        self._data = data
-        self._elements = elements
-        self._order: Literal["little", "big"] = "little" if little else "big"
-
-    @cached_property
-    def _encodings(self) -> tuple[str, ...]:
-        return _codecs(self.raw(0x00080005))
-
-    def raw(self, tag: int) -> bytes:
-        element = self._elements.get(tag)
-        if element is None or element.items is not None or element.end - element.start > MAX_TEXT_BYTES:
-            return b""
-        return bytes(self._data[element.start : element.end])
-
-    def uid(self, tag: int) -> str:
-        return self.raw(tag).decode("latin-1").strip("\0 ")
-
-    def text(self, tag: int, width: int) -> str:
-        if tag not in self._elements:
-            return ""
-        return _text(self.raw(tag), self._encodings, width)
-
-    def name(self, tag: int) -> str:
-        return _name(self.raw(tag).rstrip(b"\0 "), self._encodings)
-
-    def digits(self, tag: int, width: int) -> str:
-        text = self.text(tag, 64).replace(".", "")  # ACR-NEMA wrote 1998.12.31
-        return text if len(text) == width and text.isascii() and text.isdigit() else ""
-
-    def integer(self, tag: int) -> int | None:
-        """Decode IS; out of a 32-bit range, or no number, is None."""
-        text = self.text(tag, 16).split("\\")[0].strip()
-        try:
-            number = int(text)
-        except ValueError:
-            return None
-        return number if -(1 << 31) <= number < 1 << 31 else None
-
-    def short(self, tag: int) -> int:
-        """Decode US; 0 where it is missing."""
-        return int.from_bytes(self.raw(tag)[:2], self._order)
-
-
-# The objects of a series have most texts in common: what was decoded is remembered for a while.
-
-
-@lru_cache(maxsize=64)
-def _codecs(character_set: bytes) -> tuple[str, ...]:
-    """Return the codecs of a Specific Character Set (PS3.3 section C.12.1.1.2)."""
-    names = character_set.decode("ascii", "replace").replace("\0", "").split("\\")
-    found = convert_encodings([name.strip() for name in names[:MAX_CHARSETS]])
-    # pydicom takes names of Python codecs too, and some of those fail, or give what no database takes.
-    return tuple(name if name in _CODECS else default_encoding for name in found)
-
-
-@lru_cache(maxsize=1024)
-def _text(value: bytes, codecs: tuple[str, ...], width: int) -> str:
-    return _clean(decode_bytes(value, codecs, {0x5C}), width)
-
-
-@lru_cache(maxsize=256)
-def _name(value: bytes, codecs: tuple[str, ...]) -> str:
-    return _clean(str(PersonName(value, list(codecs))), 1000)
-
-
-def _clean(text: str, width: int) -> str:
-    """Drop control characters, which databases and terminals choke on, and what the column cannot hold."""
-    if not text.isprintable():
-        text = "".join(char for char in text if char.isprintable() or char == " ")
-    return text.strip()[:width].strip()

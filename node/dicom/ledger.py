@@ -32,7 +32,8 @@ from node.storage.incoming import write_all
 
 ROTATE_BYTES = 4 << 20
 """A file that is longer is continued in another, so that what was entered can be removed."""
-READ_BYTES = 1 << 18
+READ_BYTES = 1 << 20
+"""Read of a part at once: a batch of the indexer's, and more."""
 
 
 @dataclass(frozen=True, slots=True)
