@@ -76,6 +76,8 @@ class Intake:
         except Exception as exc:
             # The next start finds it: by the journal, or by comparing spool and records.
             self._log.error("an object that was answered for is not in the index yet", error=exc)
+        finally:
+            promise.release()
 
     def take_file(self, association: str, command: Command, dataset: memoryview, incoming: Incoming) -> tuple[int, str]:
         """Take a long object that was received into its file; ``dataset`` is a view of that."""

@@ -43,17 +43,19 @@ SMALL = 2 << 20
 
 
 class Promise:
-    """An object that nothing can lose, and whose file is still to be written."""
+    """An object that nothing can lose, and whose file is still to be written.
 
-    def __init__(self, write: Callable[[], StoredFile], release: Callable[[], None]) -> None:
-        self._write, self._release = write, release
+    Parameters
+    ----------
+    fulfil
+        Writes the file; the object stays where it is nevertheless.
+    release
+        Gives up the place where it is. To be called in any case, and after everybody who has to know has been told of
+        the file: who dies before that has the object found there again.
+    """
 
-    def fulfil(self) -> StoredFile:
-        """Write the file; until then the object stays where it is."""
-        try:
-            return self._write()
-        finally:
-            self._release()
+    def __init__(self, fulfil: Callable[[], StoredFile], release: Callable[[], None]) -> None:
+        self.fulfil, self.release = fulfil, release
 
 
 class Spool:
@@ -168,7 +170,12 @@ class Spool:
     def keep(self, sop_instance: str, meta: bytes, buffer: Buffer) -> StoredFile:
         """Keep a small instance that lies in a buffer behind room for ``meta``; raises as :meth:`store` does."""
         entered = self.enter(sop_instance, meta, buffer)
-        return entered.fulfil() if isinstance(entered, Promise) else entered
+        if not isinstance(entered, Promise):
+            return entered
+        try:
+            return entered.fulfil()
+        finally:
+            entered.release()
 
     def enter(self, sop_instance: str, meta: bytes, buffer: Buffer) -> StoredFile | Promise:
         """Do for a small instance what has to be done before Success; raises as :meth:`store` does.
@@ -176,8 +183,8 @@ class Spool:
         Returns
         -------
         Promise
-            Nothing can lose the object, but its file is still to be written: :meth:`Promise.fulfil` has to be called,
-            by any thread, before the buffer is used anew.
+            Nothing can lose the object, but its file is still to be written: its two functions have to be called, by
+            any thread, before the buffer is used anew.
         StoredFile
             It is kept.
         """

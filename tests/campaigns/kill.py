@@ -3,7 +3,7 @@
 ``python -m tests.campaigns.kill --rounds 100``. Two receivers and the indexer run over one root through all rounds,
 with journals so small that their halves turn over all the time, while senders send. In each round one receiver, both,
 the indexer or all are killed and started again as the supervisor does; where all were killed, some of what a power cut
-could have taken is taken away before.
+could have taken is taken away before. ``--durability none`` kills without power cuts.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args
 
 from node.storage import layout
+from node.storage.spool import Durability
 from tests.campaigns import console, powercut, promises
 from tests.campaigns.console import Outcome
 from tests.campaigns.objects import Maker
@@ -40,7 +42,8 @@ AFTER_SECONDS = (0.1, 0.4)
 class Campaign:
     """All rounds over one root."""
 
-    def __init__(self, node: Services, seed: int, outcome: Outcome) -> None:
+    def __init__(self, node: Services, seed: int, outcome: Outcome, *, durable: bool) -> None:
+        self._durable = durable
         self._node, self._seed, self.outcome = node, seed, outcome
         self._chance = random.Random(seed)
         self._maker = Maker(seed % 10**8)
@@ -83,7 +86,8 @@ class Campaign:
             return
         with self._watcher.looking:  # it would see what a power cut leaves, before anybody can have mended it
             self._node.kill(victims)
-            self._cut_power()
+            if self._durable:  # else nobody was promised that anything survives that
+                self._cut_power()
             self._node.restart(victims)
 
     def _cut_power(self) -> None:
@@ -124,11 +128,11 @@ class Campaign:
         }
 
 
-def run(folder: Path, rounds: int, seconds: float, seed: int, outcome: Outcome) -> None:
+def run(folder: Path, rounds: int, seconds: float, seed: int, outcome: Outcome, durability: str = "instance") -> None:
     """Run the campaign below ``folder``."""
     deadline = time.monotonic() + seconds
-    with services(folder) as node, console.progress(rounds) as (bar, task):
-        campaign = Campaign(node, seed, outcome)
+    with services(folder, durability=durability) as node, console.progress(rounds) as (bar, task):
+        campaign = Campaign(node, seed, outcome, durable=durability == "instance")
         for number in range(rounds):
             if time.monotonic() > deadline:
                 break
@@ -144,11 +148,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run it; returns 1 if a promise was broken."""
     parser = console.parser("kill", __doc__)
     parser.add_argument("--rounds", type=int, default=100)
+    parser.add_argument("--durability", choices=get_args(Durability), default="instance")
     options = parser.parse_args(arguments)
     seed = console.seed_of(options)
     outcome = Outcome({"seed": seed})
     with console.workplace(options, "kill", outcome) as folder:
-        run(folder, options.rounds, options.seconds, seed, outcome)
+        run(folder, options.rounds, options.seconds, seed, outcome, options.durability)
     return console.finish(outcome, options.json)
 
 

@@ -393,6 +393,7 @@ def test_success_may_be_said_once_nothing_can_lose_the_object(
     assert isinstance(promise, Promise)
     assert not (spool.root / spool.name(UID)).exists()
     stored = promise.fulfil()
+    promise.release()
     assert read_file(spool.root / stored.path)[1] == b"data set"
 
 
@@ -440,6 +441,21 @@ def test_a_process_that_dies_between_answer_and_file_has_it_brought_back(
     assert litter(again) == []
 
 
+@pytest.mark.parametrize("durability", ["instance", "association", "none"])
+def test_a_process_that_dies_before_it_told_of_the_file_has_it_found_by_the_next(
+    make: Callable[..., Spool], durability: Durability
+) -> None:
+    spool = make(journal_bytes=ENOUGH, durability=durability)
+    promise = entered(spool)
+    assert isinstance(promise, Promise)
+    path = promise.fulfil().path
+    assert spool._slot is not None
+    spool._slot.release()
+    again = make(journal_bytes=ENOUGH, durability=durability)
+    again.open()
+    assert again.recovered == [path]
+
+
 def test_a_process_that_dies_before_the_answer_leaves_nothing(make: Callable[..., Spool]) -> None:
     spool = make(durability="none")
     buffer = spool.buffer()
@@ -457,6 +473,7 @@ def test_memory_whose_object_has_its_file_is_not_brought_back_over_a_later_one(m
     promise = entered(spool)
     assert isinstance(promise, Promise)
     spool.set_aside(promise.fulfil().path)
+    promise.release()
     assert spool._slot is not None
     spool._slot.release()
     again = make(durability="none")

@@ -40,9 +40,12 @@ def target(tmp_path: Path) -> Iterator[Target]:
     structlog.configure(**before)
 
 
-def test_nothing_answered_is_lost_when_processes_are_killed_and_the_power_is_cut(tmp_path: Path) -> None:
+@pytest.mark.parametrize("durability", ["instance", "none"])
+def test_nothing_answered_is_lost_when_processes_are_killed_and_the_power_is_cut(
+    tmp_path: Path, durability: str
+) -> None:
     outcome = Outcome()
-    kill.run(tmp_path, rounds=2, seconds=12, seed=20, outcome=outcome)
+    kill.run(tmp_path, rounds=2, seconds=12, seed=20, outcome=outcome, durability=durability)
     assert outcome.violations == []
     assert outcome.figures["rounds"] >= 1
     assert outcome.figures["instances answered with Success"] > 20
