@@ -86,8 +86,7 @@ class Gateway:
 
     def _prepare(self) -> None:
         self._records.migrate()
-        self._spool.open()  # which recovers what dead receivers left
-        self._intake.tell_recovered()
+        self._spool.open(self._intake.tell_recovered)  # which recovers what dead receivers left
         with self._records.write() as session:
             results.recover(session)
             results.without_destination(session, [item.name for item in self._settings.destinations])

@@ -27,6 +27,7 @@ from node.dicom.headers import HEAD_BYTES, HeadTooShort, read, read_excerpt
 from node.dicom.instance import InstanceHeader
 from node.dicom.ledger import Ended, Entry, LedgerReader, Noted, Stored
 from node.dicom.part10 import dataset_start
+from node.errors import OverreadError
 from node.records import studies, timeline
 from node.records.engine import Records
 from node.records.schema import Event, Study
@@ -206,7 +207,8 @@ def header_of(spool: Path, entry: Stored, known_series: Container[str] = ()) -> 
     before the identifiers.
     """
     if entry.excerpt:
-        return _with_file(read_excerpt(entry.command, entry.excerpt, known_series), entry)
+        with contextlib.suppress(OverreadError):  # a data set that mixes encodings may be read as a whole only
+            return _with_file(read_excerpt(entry.command, entry.excerpt, known_series), entry)
     descriptor = os.open(spool / entry.path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_RANDOM)  # the pixels are not wanted, so nothing ahead is

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from node import logs
@@ -72,7 +72,8 @@ class Intake:
 
     def _fulfil(self, association: str, command: Command, promise: Promise, checked: Checked) -> None:
         try:
-            self._taken(association, command, promise.fulfil(), checked)
+            stored = promise.fulfil()
+            self.spool.insist(lambda: self._taken(association, command, stored, checked))
         except Exception as exc:
             # The next start finds it: by the journal, or by comparing spool and records.
             self._log.error("an object that was answered for is not in the index yet", error=exc)
@@ -115,9 +116,9 @@ class Intake:
         """Put a warning on the timeline; where even the ledger cannot be written, the log has to do."""
         self._tell(Noted(kind, text, study_uid=study_uid))
 
-    def tell_recovered(self) -> None:
-        """Tell the indexer of what the journals held when the spool was opened: it may not have been told before."""
-        for path in self.spool.recovered:
+    def tell_recovered(self, paths: Sequence[str]) -> None:
+        """Tell the indexer of what was found when the spool was opened: it may not have been told before."""
+        for path in paths:
             try:
                 command, size, digest = described(self.spool.root / path)
             except (OverreadError, OSError) as exc:
@@ -127,7 +128,6 @@ class Intake:
                 self._sink.put(Stored("", command, path, size, digest))
             else:
                 self._note_beside(path)
-        self.spool.recovered = []
 
     def _taken(self, association: str, command: Command, stored: StoredFile, checked: Checked) -> tuple[int, str]:
         if stored.beside:

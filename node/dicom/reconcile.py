@@ -20,7 +20,7 @@ from node import logs
 from node.dicom.headers import check, read
 from node.dicom.instance import InstanceHeader
 from node.dicom.part10 import Command, read_meta
-from node.errors import OverreadError
+from node.errors import DicomInputError, OverreadError
 from node.records import studies, timeline
 from node.records.engine import Records
 from node.records.schema import Event, Instance, Result, Series, Study
@@ -113,6 +113,8 @@ def _read(file: Path, path: str) -> InstanceHeader:
     with file.open("rb") as stream:
         meta = read_meta(stream)
         start = stream.tell()
+        if file.stem != meta.sop_instance:
+            raise DicomInputError("the file has another instance's name")
         command = Command(
             meta.sop_class, meta.sop_instance, meta.transfer_syntax, meta.calling_ae_title, meta.called_ae_title
         )

@@ -6,9 +6,10 @@ waited for.
 
 ::
 
-    head: magic, size, offset, name, CRC; at ``offset``, the file's bytes
+    head: magic, size, offset, name, digest of the data set, CRC; at ``offset``, the file's bytes
 
-What a power cut leaves is believed as far as the seal of the data set goes.
+After a power cut head and bytes may be of different times: they are believed only where the digest says that they
+belong together.
 """
 
 from __future__ import annotations
@@ -23,10 +24,10 @@ from pathlib import Path
 from node.dicom.part10 import dataset_start
 from node.errors import DicomInputError
 from node.storage.journal import Record
-from node.storage.seal import read_seal, seal_of
+from node.storage.seal import Seal, read_seal, seal_of
 
 SUFFIX = ".memory"
-_HEAD = struct.Struct("<8sQL96s")
+_HEAD = struct.Struct("<8sQL96s16s")
 _CRC = struct.Struct("<L")
 _MAGIC = b"OVRMEMO1"
 HEAD_BYTES = _HEAD.size + _CRC.size
@@ -68,9 +69,9 @@ class Lasting:
             os.unlink(self._path)  # noqa: PTH108
 
 
-def mark(memory: memoryview, name: str, offset: int, size: int) -> None:
+def mark(memory: memoryview, name: str, offset: int, size: int, seal: Seal) -> None:
     """Write the head: from now on the object survives the process."""
-    head = _HEAD.pack(_MAGIC, size, offset, name.encode("ascii"))
+    head = _HEAD.pack(_MAGIC, size, offset, name.encode("ascii"), seal.digest)
     memory[:HEAD_BYTES] = head + _CRC.pack(zlib.crc32(head))
 
 
@@ -85,7 +86,7 @@ def recovered(path: Path) -> Record | None:
         head = stream.read(HEAD_BYTES)
         if len(head) < HEAD_BYTES or _CRC.unpack_from(head, _HEAD.size)[0] != zlib.crc32(head[: _HEAD.size]):
             return None
-        magic, size, offset, name = _HEAD.unpack_from(head)
+        magic, size, offset, name, digest = _HEAD.unpack_from(head)
         if magic != _MAGIC:
             return None
         stream.seek(offset)
@@ -94,6 +95,7 @@ def recovered(path: Path) -> Record | None:
         start = dataset_start(data)
     except DicomInputError:
         return None
-    if len(data) < size or read_seal(data[:128]) != seal_of(memoryview(data)[start:]):
+    found = seal_of(memoryview(data)[start:])
+    if len(data) < size or found.digest != digest or read_seal(data[:128]) != found:
         return None
     return Record(name.rstrip(b"\0").decode("ascii"), data)

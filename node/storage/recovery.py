@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from node.dicom.part10 import dataset_start
@@ -14,13 +15,19 @@ from node.storage.lasting import recovered
 from node.storage.seal import is_whole, seal_of
 from node.storage.system import rename_new, sync_file_system
 
+Tell = Callable[[Sequence[str]], None]
+"""Takes paths below the spool."""
 
-def recover(root: Path, slot: int) -> list[str]:
+
+def recover(root: Path, slot: int, tell: Tell) -> list[str]:
     """Recover from the journals and the memory of dead processes and remove what they were writing.
 
     Nobody was told that the half-written ones are kept. ``slot`` is the caller's own number: its journal stays, for
     the caller to begin anew or to remove; those of the dead are gone afterwards. One process of a node at a time, and
     none takes objects in before it has done this.
+
+    ``tell`` is called with the files of each dead process while they can still be found again: a process that is killed
+    at its start must not be the last that knew of them.
 
     Returns
     -------
@@ -34,18 +41,27 @@ def recover(root: Path, slot: int) -> list[str]:
         held = None if number == slot else slots.take_number(incoming, number)
         if number != slot and held is None:
             continue
-        memories = (recovered(memory) for memory in (incoming / str(number)).glob(f"*{MEMORY}"))
-        found += [restore(root, slot, record, again=False) for record in memories if record is not None]
+        journal = layout.journal_of(root, number)
+        paths = [restore(root, slot, record, again=False) for record in _answered(incoming / str(number), journal)]
+        if journal.exists():
+            sync_file_system(root)
+        tell(paths)
+        found += paths
         for part in (incoming / str(number)).glob("*"):
             part.unlink()
-        journal = layout.journal_of(root, number)
-        if journal.exists():
-            found += [restore(root, slot, record, again=False) for record in records(journal)]
-            sync_file_system(root)
         if held is not None:
             journal.unlink(missing_ok=True)
             held.release()
     return found
+
+
+def _answered(place: Path, journal: Path) -> Iterator[Record]:
+    """Yield what a dead process answered for, as its memory and its journal hold it."""
+    for memory in place.glob(f"*{MEMORY}"):
+        if (record := recovered(memory)) is not None:
+            yield record
+    if journal.exists():
+        yield from records(journal)
 
 
 def restore(root: Path, slot: int, record: Record, *, again: bool = True) -> str:

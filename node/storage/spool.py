@@ -94,15 +94,20 @@ class Spool:
         self._file_system: FileSystem | None = None
         self._incoming = ""
         self._owed: set[str] = set()  # part files of objects that were answered for and cannot be written yet
-        #: What the journals held when the spool was opened: paths below it, which the index may not know.
+        #: What was recovered when the spool was opened: paths below it.
         self.recovered: list[str] = []
 
     # ------------------------------------------------------------------ keeping
 
-    def open(self) -> None:
+    def open(self, tell: recovery.Tell = lambda _: None) -> None:
         """Make the folders, recover what an earlier process left, and take a place among the processes.
 
         Done by the first object where nobody calls it before.
+
+        Parameters
+        ----------
+        tell
+            Told of the files that were found, which the index may not know, before they can be forgotten.
         """
         incoming = self.root / layout.INCOMING
         with self._lock, _out_of_room():
@@ -112,18 +117,18 @@ class Spool:
             with slots.in_turn(incoming):
                 slot = slots.take(incoming)
                 try:
-                    self._take_place(slot.number)
+                    self._take_place(slot.number, tell)
                 except BaseException:
                     slot.release()
                     raise
             self._slot = slot
 
-    def _take_place(self, slot: int) -> None:
+    def _take_place(self, slot: int, tell: recovery.Tell) -> None:
         incoming = self.root / layout.INCOMING / str(slot)
         incoming.mkdir(exist_ok=True)
         self._incoming = str(incoming)
         self._writer = Writer(durable=self.durability == "instance")
-        self.recovered = recovery.recover(self.root, slot)
+        self.recovered = recovery.recover(self.root, slot, tell)
         path = layout.journal_of(self.root, slot)
         if not self._journal_bytes:
             path.unlink(missing_ok=True)
@@ -165,7 +170,12 @@ class Spool:
             with contextlib.suppress(OSError, OutOfResources):
                 self._ensure_open()
                 lasting = Lasting(f"{self._incoming}/{next(self._numbers)}{MEMORY}")
-        return Buffer(SMALL, lasting)
+        try:
+            return Buffer(SMALL, lasting)
+        except BaseException:
+            if lasting is not None:
+                lasting.close()
+            raise
 
     def keep(self, sop_instance: str, meta: bytes, buffer: Buffer) -> StoredFile:
         """Keep a small instance that lies in a buffer behind room for ``meta``; raises as :meth:`store` does."""
@@ -257,6 +267,23 @@ class Spool:
         finally:
             incoming.discard()
 
+    def insist(self, work: Callable[[], object]) -> None:
+        """Do what an object that was answered for still needs; tries until it succeeds, or the process ends.
+
+        No other object is taken in meanwhile.
+        """
+        debt = f"{next(self._numbers)}.work"
+        while True:
+            try:
+                work()
+            except (OSError, OutOfResources) as exc:
+                logs.get("spool").error("what was answered for cannot be finished yet", error=exc)
+                self._owed.add(debt)
+                time.sleep(RETRY_SECONDS)
+            else:
+                self._owed.discard(debt)
+                return
+
     def settle(self) -> None:
         """Make durable what is not yet, where the policy is to do that at the end of an association."""
         if self.durability == "association":
@@ -316,7 +343,7 @@ class Spool:
     def _promise(self, sop_instance: str, seal: Seal, buffer: Buffer) -> Promise | None:
         """Enter an object in the journal, or mark it in memory that lasts; None where there is neither."""
         if buffer.lasting is not None:
-            mark(buffer.view, sop_instance, HEADROOM, buffer.size)
+            mark(buffer.view, sop_instance, HEADROOM, buffer.size, seal)
             return Promise(lambda: self._fulfil(sop_instance, seal, buffer), lambda: unmark(buffer.view))
         journal = self._journal
         if journal is None or not journal.ready.is_set() or buffer.size + HEADROOM > journal.longest:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import time
 from collections.abc import Callable
@@ -118,9 +119,11 @@ class Arrival:
                 done()  # a peer that does not read must not hold the object's place in the journal
             wire.send(answer(status, comment))
         finally:
-            if work is not None:
-                self._leave(work)
-            self.abandon()
+            try:
+                if work is not None:
+                    self._leave(work)
+            finally:
+                self.abandon()
 
     def settle(self) -> None:
         """Wait until the files of all objects that were answered for are there."""
@@ -128,19 +131,30 @@ class Arrival:
 
     def close(self) -> None:
         """Forget an unfinished object; wait for the files of the others."""
-        self.abandon()
-        self._behind.close()
-        for buffer in (self._buffer, self._spare):
-            if buffer is not None:
-                buffer.close()
+        try:
+            self.abandon()
+        finally:
+            self._behind.close()
+            for buffer in (self._buffer, self._spare):
+                if buffer is not None:
+                    buffer.close()
 
     def _leave(self, work: Callable[[], None]) -> None:
         """Have an object's file written; of a large one while the next object comes, into the other buffer."""
-        if self._buffer.length < BEHIND_BYTES or self._crowded():
+        small = self._buffer.length < BEHIND_BYTES
+        other = None if small or self._crowded() else self._other_buffer()
+        if other is None:
             work()
             return
-        self._buffer, self._spare = self._spare or self._intake.spool.buffer(), self._buffer
+        self._buffer, self._spare = other, self._buffer
         self._behind.do(work)
+
+    def _other_buffer(self) -> Buffer | None:
+        """Return the buffer that is not in use; None where memory is short."""
+        if self._spare is None:
+            with contextlib.suppress(OSError, MemoryError):
+                self._spare = self._intake.spool.buffer()
+        return self._spare
 
     def abandon(self) -> None:
         """Forget the object; nothing of it stays."""

@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable
 from queue import SimpleQueue
 
+from node import logs
+
 Work = Callable[[], None]
 
 
@@ -59,5 +61,7 @@ class Behind:
         while (work := self._work.get()) is not None:
             try:
                 work()
+            except Exception as exc:  # the thread's last resort: who waits for it would wait for ever
+                logs.get("receiver").error("work behind an association broke", error=exc)
             finally:
                 self._busy.release()

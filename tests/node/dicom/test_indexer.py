@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -112,6 +113,22 @@ def test_with_an_excerpt_the_file_is_not_opened(records: Records, tell: Tell, in
         assert (series.description, series.tags["Manufacturer"]) == ("T1", "Acme")
         assert series.study.patient.name == "Zweifel^Hildegard"
     assert "Zweifel" not in repr(entry)
+
+
+def test_an_object_whose_excerpt_reads_otherwise_than_the_whole_is_read_from_its_file(
+    records: Records, tell: Tell, indexer: Indexer
+) -> None:
+    """A data set that begins in explicit VR and has implicit elements is taken; an excerpt may look implicit."""
+    ds = image()
+    explicit = encoded(ds, EXPLICIT)
+    image_type = struct.pack("<HHL", 8, 8, 8) + b"ORIGINAL"  # implicit, and the first of those that the index keeps
+    data = struct.pack("<HH2sH", 8, 1, b"UL", 4) + bytes(4) + image_type + explicit
+    command = command_for(ds, EXPLICIT)
+    checked = check(command, memoryview(data))
+    stored = tell.spool.store(command.sop_instance, file_meta(command), data)
+    tell.put(Stored("a", command, stored.path, stored.size, stored.digest, checked.excerpt()))
+    indexer.catch_up()
+    assert count(records) == 1
 
 
 def test_an_association_ends_after_its_instances_are_entered_however_they_fall_into_batches(

@@ -3,7 +3,7 @@ from __future__ import annotations
 import errno
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -479,3 +479,66 @@ def test_memory_whose_object_has_its_file_is_not_brought_back_over_a_later_one(m
     again = make(durability="none")
     again.open()
     assert (again.recovered, list(again.files())) == ([], [])
+
+
+@pytest.mark.parametrize("durability", ["instance", "none"])
+def test_a_process_that_dies_while_it_starts_leaves_everything_to_the_next(
+    make: Callable[..., Spool], durability: Durability
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    def die(_: Sequence[str]) -> None:
+        raise Killed
+
+    spool = make(journal_bytes=ENOUGH, durability=durability)
+    assert isinstance(entered(spool), Promise)
+    assert spool._slot is not None
+    spool._slot.release()
+    with pytest.raises(Killed):
+        make(journal_bytes=ENOUGH, durability=durability).open(die)
+    told: list[str] = []
+    make(journal_bytes=ENOUGH, durability=durability).open(told.extend)
+    assert told == [spool.name(UID)]
+
+
+def test_after_a_power_cut_one_objects_head_does_not_name_another_ones_bytes(make: Callable[..., Spool]) -> None:
+    """The system writes the pages of a file in any order: of equal length, both may be in order by themselves."""
+    spool = make(durability="none")
+    buffer = spool.buffer()
+    heads = []
+    for uid in (UID, "1.2.4"):
+        data = f"data set of {uid}".encode()
+        buffer.clear(len(meta(uid)))
+        buffer.room(len(data))[:] = data
+        buffer.advance(len(data))
+        assert isinstance(spool.enter(uid, meta(uid), buffer), Promise)
+        heads.append(bytes(buffer.view[:4096]))
+    buffer.view[:4096] = heads[0]
+    assert spool._slot is not None
+    spool._slot.release()
+    again = make(durability="none")
+    again.open()
+    assert (again.recovered, list(again.files())) == ([], [])
+
+
+def test_what_was_answered_for_is_finished_later_and_nothing_is_taken_in_meanwhile(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused: list[bool] = []
+
+    def slept(_: float) -> None:
+        with pytest.raises(OutOfResources):
+            spool.require_room()
+        refused.append(True)
+
+    monkeypatch.setattr("node.storage.spool.time.sleep", slept)
+    tries = iter([OSError(errno.EDQUOT, "no"), OutOfResources("no"), None])
+
+    def work() -> None:
+        if (error := next(tries)) is not None:
+            raise error
+
+    spool.insist(work)
+    assert refused == [True, True]
+    spool.require_room()

@@ -333,3 +333,22 @@ def test_a_refused_object_is_named_nowhere_by_what_it_holds(
     assert outcome.status == 0xA700
     said = "".join(capsys.readouterr()) + outcome.comment + "".join(node.lines("instance.refused"))
     assert "secret" not in said.lower()
+
+
+@pytest.mark.parametrize("durability", ["instance", "none"])
+def test_where_memory_is_short_a_large_object_that_was_answered_for_is_kept_all_the_same(
+    start: Start, monkeypatch: pytest.MonkeyPatch, durability: str
+) -> None:
+    def full(_: object) -> None:
+        raise MemoryError
+
+    node = start(durability=durability)
+    uid, data = sized(300_000)
+    with raw_association(node) as user:
+        monkeypatch.setattr(spool_module.Spool, "buffer", full)
+        user.send(raw.store(1, uid, data))
+        assert user.message().status == 0
+        user.release()
+    node.settle()
+    assert read_file(node.spool.root / node.spool.name(uid))[1] == data
+    eventually("its memory is given back", lambda: not list((node.spool.root / "incoming").rglob("*.memory")))
