@@ -64,6 +64,10 @@ def checks(settings: Settings, models: Collection[str]) -> Iterator[Check]:
         yield Check(
             "dicom.peers", True, "empty: every AE title and address may send (set [[dicom.peers]] to narrow it)"
         )
+    if not settings.hl7.peers:
+        yield Check("hl7.peers", True, "empty: every address may send (set hl7.peers to narrow it)")
+    if settings.dicom.durability == "none":
+        yield Check("dicom.durability", True, "none: what was answered with Success may not survive a power cut")
     for destination in settings.destinations:
         yield _destination(destination, settings)
 

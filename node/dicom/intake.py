@@ -14,8 +14,9 @@ from node.errors import DicomInputError, OutOfResources, OverreadError
 from node.storage import Spool, StoredFile
 from node.storage.buffer import Buffer
 from node.storage.incoming import Incoming
+from node.storage.promise import Promise
+from node.storage.room import NO_ROOM
 from node.storage.seal import read_seal
-from node.storage.spool import NO_ROOM, Promise
 
 SUCCESS = 0x0000
 UNEXPECTED = 0xC0FF

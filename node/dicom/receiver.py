@@ -44,6 +44,8 @@ class DicomReceiver:
         section = self._settings.dicom
         if not section.peers:
             self._log.warning("every calling AE title and address is accepted: dicom.peers is empty")
+        if section.durability == "none":
+            self._log.warning("Success does not mean kept on the disk: dicom.durability is none")
         context = server_context(section.tls)
         self._admission = Admission(
             self._intake.spool.root / "associations", section.max_associations, section.max_associations_per_peer

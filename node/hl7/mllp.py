@@ -74,6 +74,8 @@ class MllpServer:
 
     async def start(self) -> None:
         """Listen."""
+        if not self.settings.peers:
+            logs.get("hl7").warning("messages are taken from every address: hl7.peers is empty")
         host, port = self.settings.host, self.settings.port
         try:
             self._server = await asyncio.start_server(self._connected, host, port)

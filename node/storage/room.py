@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from node.errors import OutOfResources
 
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE})
 REMEMBER_SECONDS = 0.25
 """How long an answer of statvfs(2) is believed: at a gigabyte a second, 256 MB, which the watermark is to exceed."""
 
@@ -55,3 +59,14 @@ class Room:
 
     def _existing(self) -> Path:
         return next(folder for folder in (self._folder, *self._folder.absolute().parents) if folder.exists())
+
+
+@contextlib.contextmanager
+def out_of_room() -> Iterator[None]:
+    """Turn what a full, broken or read-only disk says into A700."""
+    try:
+        yield
+    except OSError as exc:
+        if exc.errno in NO_ROOM:
+            raise OutOfResources("the spool has no room or cannot be written") from exc
+        raise

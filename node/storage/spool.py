@@ -8,18 +8,15 @@ Under each of them a file has its final name only once all of its bytes are writ
 from __future__ import annotations
 
 import contextlib
-import errno
 import itertools
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
 from node import logs
-from node.dicom.uid import is_uid
-from node.durable import sync_folder
 from node.errors import DicomInputError, DuplicateInstance, OutOfResources
 from node.storage import layout, recovery, slots
 from node.storage.buffer import HEADROOM, Buffer
@@ -29,36 +26,21 @@ from node.storage.journal import Journal, Record
 from node.storage.lasting import SUFFIX as MEMORY
 from node.storage.lasting import Lasting, mark, unmark
 from node.storage.layout import StoredFile
-from node.storage.room import Room
-from node.storage.seal import Seal, is_whole, seal_of
+from node.storage.promise import Promise
+from node.storage.room import Room, out_of_room
+from node.storage.seal import Seal, seal_of
+from node.storage.shelf import Shelf
 from node.storage.system import FileSystem, rename_new, sync_file_system
 from node.storage.writer import Writer, sync_file
 
 Durability = Literal["instance", "association", "none"]
 Duplicates = Literal["refuse", "keep"]
-NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE})
 RETRY_SECONDS = 1.0
 SMALL = 2 << 20
 """Longest data set that is received in memory and goes through the journal."""
 
 
-class Promise:
-    """An object that nothing can lose, and whose file is still to be written.
-
-    Parameters
-    ----------
-    fulfil
-        Writes the file; the object stays where it is nevertheless.
-    release
-        Gives up the place where it is. To be called in any case, and after everybody who has to know has been told of
-        the file: who dies before that has the object found there again.
-    """
-
-    def __init__(self, fulfil: Callable[[], StoredFile], release: Callable[[], None]) -> None:
-        self.fulfil, self.release = fulfil, release
-
-
-class Spool:
+class Spool(Shelf):
     """The spool of a node; any number of threads and processes may share it.
 
     Parameters
@@ -82,13 +64,12 @@ class Spool:
         journal_bytes: int = 0,
         room: Room | None = None,
     ) -> None:
-        self.root = root
+        super().__init__(root)
         self.durability: Durability = durability
         self._duplicates: Duplicates = duplicates
         self._journal_bytes = journal_bytes if durability == "instance" else 0
         self._room = room or Room(root)
         self._lock = threading.Lock()
-        self._numbers = itertools.count()
         self._slot: slots.Slot | None = None
         self._journal: Journal | None = None
         self._file_system: FileSystem | None = None
@@ -110,7 +91,7 @@ class Spool:
             Told of the files that were found, which the index may not know, before they can be forgotten.
         """
         incoming = self.root / layout.INCOMING
-        with self._lock, _out_of_room():
+        with self._lock, out_of_room():
             if self._slot is not None:
                 return
             self._make_folders()
@@ -203,11 +184,11 @@ class Spool:
         seal = seal_of(buffer.data)
         buffer.prepend(seal.preamble() + meta[132:])
         if os.path.exists(self._target(name)):  # noqa: PTH110  the hot path
-            with _out_of_room():
+            with out_of_room():
                 return self._again(sop_instance, seal, meta, buffer)
         if (promise := self._promise(sop_instance, seal, buffer)) is not None:
             return promise
-        with _out_of_room():
+        with out_of_room():
             part = self._part()
             try:
                 if self._writer.write_and_name(part, self._target(name), buffer):
@@ -222,12 +203,12 @@ class Spool:
         """Begin to keep an instance that comes in pieces; finish or discard what this returns."""
         name = layout.name_of(sop_instance)
         self._ensure_open()
-        with _out_of_room():
+        with out_of_room():
             return Incoming(self._part(), meta, sop_instance, name, durable=self.durability == "instance")
 
     def finish(self, incoming: Incoming) -> StoredFile:
         """Keep what :meth:`begin` began; raises as :meth:`store` does."""
-        with _out_of_room():
+        with out_of_room():
             try:
                 seal = incoming.complete()
                 final = self._target(incoming.name)
@@ -261,7 +242,7 @@ class Spool:
         """
         incoming = self.begin(sop_instance, meta)
         try:
-            with _out_of_room():
+            with out_of_room():
                 incoming.write(dataset)
             return self.finish(incoming)
         finally:
@@ -287,39 +268,8 @@ class Spool:
     def settle(self) -> None:
         """Make durable what is not yet, where the policy is to do that at the end of an association."""
         if self.durability == "association":
-            with _out_of_room():
+            with out_of_room():
                 sync_file_system(self.root)
-
-    # ------------------------------------------------------------------ looking
-
-    def name(self, sop_instance: str) -> str:
-        """Return the path of an instance below the spool, whether or not it is there."""
-        return layout.name_of(sop_instance)
-
-    def files(self) -> Iterator[tuple[str, str]]:
-        """Yield ``(SOP Instance UID, path below the spool)`` of every stored instance, in no order."""
-        for directory in sorted((self.root / layout.INSTANCES).glob("*")):
-            for path in directory.glob(f"*{layout.SUFFIX}"):
-                if is_uid(path.stem):
-                    yield path.stem, str(path.relative_to(self.root))
-
-    def make_way(self, path: str) -> bool:
-        """Set a file aside if it is not what its seal says; whether its name is free."""
-        file = self.root / path
-        with slots.in_turn(self.root / layout.INCOMING):
-            if file.exists() and is_whole(file):
-                return False
-            if file.exists():
-                logs.get("spool").error("a stored file is not whole and was set aside", path=path)
-                self.set_aside(path)
-        return True
-
-    def set_aside(self, path: str) -> None:
-        """Move a file to where nobody takes it for an instance."""
-        damaged = self.root / layout.DAMAGED
-        damaged.mkdir(exist_ok=True)
-        (self.root / path).rename(damaged / f"{Path(path).name}.{time.time_ns()}.{next(self._numbers)}")
-        sync_folder((self.root / path).parent)
 
     # ------------------------------------------------------------------ in detail
 
@@ -439,14 +389,3 @@ class Spool:
             Path(part).unlink()
         self._writer.sync_name(self._target(name))
         return StoredFile(name, size, seal.text, new=new, beside=True)
-
-
-@contextlib.contextmanager
-def _out_of_room() -> Iterator[None]:
-    """Turn what a full, broken or read-only disk says into A700."""
-    try:
-        yield
-    except OSError as exc:
-        if exc.errno in NO_ROOM:
-            raise OutOfResources("the spool has no room or cannot be written") from exc
-        raise

@@ -17,8 +17,9 @@ from node.storage import Spool, StoredFile, dataset_digest, writer
 from node.storage import incoming as incoming_module
 from node.storage import spool as module
 from node.storage.incoming import write_file
+from node.storage.promise import Promise
 from node.storage.room import REMEMBER_SECONDS, Room
-from node.storage.spool import Durability, Promise
+from node.storage.spool import Durability
 from node.storage.system import FileSystem, rename_new
 from tests.node.storage.objects import UID, buffer_with, keep, keep_long, litter, meta
 from tests.part10 import read_file
