@@ -247,15 +247,18 @@ class LedgerReader:
 
     def _lines(self, path: Path, limit: int) -> list[bytes]:
         offset = self._offsets.setdefault(path, 0)
-        with path.open("rb") as stream:
+        with path.open("rb", buffering=0) as stream:
             stream.seek(offset)
-            lines = stream.readlines(READ_BYTES)[:limit]
-            end = offset + sum(map(len, lines))
-            if lines and not lines[-1].endswith(b"\n"):
-                torn = lines.pop()
-                # If its writer died within it, the object behind it was not answered for.
-                if not (_abandoned(stream.fileno()) and os.fstat(stream.fileno()).st_size == end):
-                    end -= len(torn)
+            data = stream.read(READ_BYTES)  # at once: a line that is being written would be seen in two pieces
+            *whole, torn = data.split(b"\n")
+            if not whole and len(data) == READ_BYTES:
+                whole, torn = [data], b""  # no entry is that long
+            lines = whole[:limit]
+            end = min(offset + sum(len(line) + 1 for line in lines), offset + len(data))
+            # If its writer died within the last line, the object behind it was not answered for.
+            if torn and len(lines) == len(whole) and _abandoned(stream.fileno()):
+                size = os.fstat(stream.fileno()).st_size
+                end = size if size == offset + len(data) else end
             self._offsets[path] = end
         return lines
 

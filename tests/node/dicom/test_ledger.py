@@ -261,10 +261,10 @@ def test_a_part_that_cannot_be_read_does_not_lose_the_entries_of_the_others(
     reader = LedgerReader(tmp_path)
     path_open = Path.open
 
-    def refuse(self: Path, mode: str) -> object:
+    def refuse(self: Path, mode: str, buffering: int = -1) -> object:
         if self.name == "1.jsonl":
             raise OSError(5, "Input/output error")
-        return path_open(self, mode)
+        return path_open(self, mode, buffering)
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "open", refuse)
@@ -302,3 +302,27 @@ def test_a_writer_that_is_killed_has_written_what_it_put(tmp_path: Path) -> None
     assert reader.idle()
     reader.done()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_line_that_is_being_written_is_never_seen_in_two_pieces(tmp_path: Path) -> None:
+    """A reader that goes on after the end of the file finds the rest of the line there, and two lines that are none."""
+    path, count = tmp_path / "00000000000000000001-1.jsonl", 4000
+    path.touch()
+    code = """
+        import fcntl, sys
+        line = '["noted", "kind.%d", "' + "x" * 300 + '", "warning", "", "2026-01-02T03:04:05+00:00"]\\n'
+        with open(sys.argv[1], "ab", buffering=0) as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX)
+            for number in range(int(sys.argv[2])):
+                data = (line % number).encode()
+                for start in range(0, len(data), 20):
+                    stream.write(data[start : start + 20])
+    """
+    reader = LedgerReader(tmp_path)
+    found: list[Entry] = []
+    with subprocess.Popen([sys.executable, "-c", textwrap.dedent(code), str(path), str(count)]) as writer:
+        while len(found) < count and (writer.poll() is None or not reader.idle()):
+            entries, broken = reader.batch(500)
+            assert broken == 0
+            found += entries
+    assert kinds(found) == [f"kind.{number}" for number in range(count)]
