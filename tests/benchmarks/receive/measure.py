@@ -7,7 +7,7 @@ import resource
 import subprocess
 import time
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -116,8 +116,9 @@ def empty(folder: Path) -> None:
     new file: what one run deletes would fall on the next.
     """
     for path in folder.rglob("*"):
-        if path.is_file() and not path.is_symlink():
-            os.truncate(path, 0)
+        with suppress(FileNotFoundError):  # a process that was killed a moment ago may have left others
+            if path.is_file() and not path.is_symlink():
+                os.truncate(path, 0)
 
 
 def settle(pause: float) -> None:
