@@ -28,9 +28,9 @@ def configured(path: Path | None) -> Settings:
 def run(name: str, settings: Settings) -> None:
     """Run a process until it is asked to stop."""
     if name == "receiver":
-        from node.dicom.receiver import run_receiver
+        from node.dicom.crew import run_crew
 
-        run_receiver(settings)
+        run_crew(settings)
     else:
         from node.dicom.index_process import run_indexer
 

@@ -6,14 +6,13 @@ behind its back.
 
 from __future__ import annotations
 
-import ctypes
 import fcntl
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -21,22 +20,17 @@ from typing import IO
 from node import logs, ports
 from node.broker import Broker, broker_url, embedded_command
 from node.errors import OverreadError
+from node.processes import die_with_parent
 from node.records import timeline
 from node.records.engine import Records
+from node.restarts import Restarts
 from node.settings import Settings
 
 TICK_SECONDS = 0.1
-BACKOFF_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
-"""Waits before the first, second, ... restart; the last one holds from then on."""
-
-STEADY_SECONDS = 60.0
-"""A process that lived this long is restarted at once again."""
-
 BROKER_START_SECONDS = 10.0
 BROKER_STOP_SECONDS = 2.5
 LINE_SECONDS = 1.0
 """How long a line for the timeline waits for other writers: neither a restart nor the stop waits for a busy store."""
-_PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 class AlreadyRunning(OverreadError):
@@ -58,9 +52,7 @@ class Child:
     def __init__(self, role: Role) -> None:
         self.role = role
         self.process: subprocess.Popen[bytes] | None = None
-        self.failures = 0
-        self.started = 0.0
-        self.start_at = 0.0
+        self.restarts = Restarts()
 
     def start(self) -> None:
         """Start the process."""
@@ -72,22 +64,15 @@ class Child:
             start_new_session=True,  # a Ctrl-C on the terminal reaches the supervisor only
             preexec_fn=die_with_parent(signal.SIGKILL),
         )
-        self.started = time.monotonic()
+        self.restarts.started()
 
     def died(self) -> int | None:
         """Return the exit status if the process has just ended by itself, and plan its restart."""
         if self.process is None or (code := self.process.poll()) is None:
             return None
         self.process = None
-        steady = time.monotonic() - self.started > STEADY_SECONDS
-        self.failures = 1 if steady else self.failures + 1
-        self.start_at = time.monotonic() + self.wait_seconds
+        self.restarts.died()
         return code
-
-    @property
-    def wait_seconds(self) -> float:
-        """Return the back-off that the present number of failures asks for."""
-        return BACKOFF_SECONDS[min(self.failures, len(BACKOFF_SECONDS)) - 1]
 
     def signal(self, number: int) -> None:
         """Send a signal, if the process still runs."""
@@ -107,21 +92,12 @@ class Child:
         return True
 
 
-def die_with_parent(number: int) -> Callable[[], None] | None:
-    """Return what a child is to run first, so that it gets this signal when its parent ends (Linux; elsewhere None)."""
-    if not sys.platform.startswith("linux"):
-        return None
-    libc = ctypes.CDLL(None)
-    return lambda: libc.prctl(_PR_SET_PDEATHSIG, number)
-
-
 def roles(settings: Settings, config: Path | None) -> list[Role]:
     """Return the processes that the settings ask for, without the broker."""
     base = (sys.executable, "-m", "node")
     tail = ("--config", str(config.resolve())) if config else ()
     light = (sys.executable, "-m", "node.service")
-    found = [Role(f"receiver-{n}", (*light, "receiver", *tail)) for n in range(1, settings.dicom.processes + 1)]
-    found.append(Role("indexer", (*light, "indexer", *tail)))
+    found = [Role("receiver", (*light, "receiver", *tail)), Role("indexer", (*light, "indexer", *tail))]
     found.append(Role("gateway", (*base, "gateway", *tail)))
     found += [
         Role(f"worker-{n}", (*base, "worker", "--name", f"worker-{n}", *tail))
@@ -195,13 +171,15 @@ class Supervisor:
             code = child.died()
             if code is not None:
                 how = f"signal {signal.Signals(-code).name}" if code < 0 else f"status {code}"
-                text = f"Process {child.role.name} ended ({how}); restarting in {child.wait_seconds:g} s."
+                text = f"Process {child.role.name} ended ({how}); restarting in {child.restarts.wait_seconds:g} s."
                 self._event("process.died", text, "error")
-                self._log.error("process.died", task=child.role.name, returncode=code, seconds=child.wait_seconds)
-            elif child.process is None and time.monotonic() >= child.start_at:
+                self._log.error(
+                    "process.died", task=child.role.name, returncode=code, seconds=child.restarts.wait_seconds
+                )
+            elif child.process is None and child.restarts.due:
                 child.start()
                 self._event("process.restarted", f"Process {child.role.name} restarted.", "warning")
-                self._log.warning("process.restarted", task=child.role.name, count=child.failures)
+                self._log.warning("process.restarted", task=child.role.name, count=child.restarts.failures)
 
     def _stop(self) -> bool:
         self._log.info("node.stopping")

@@ -14,6 +14,7 @@ from node.dicom.ledger import Ledger
 from node.dicom.scp.admission import Admission
 from node.dicom.scp.server import Server
 from node.dicom.scp.session import Port
+from node.dicom.scp.sharing import Place, Shares
 from node.dicom.scp.tls import server_context
 from node.dicom.services.base import Resources
 from node.settings import Settings
@@ -25,8 +26,9 @@ from node.storage.room import Room
 class DicomReceiver:
     """Serves the DICOM port of one process: see :mod:`node.dicom.scp`."""
 
-    def __init__(self, settings: Settings, intake: Intake) -> None:
+    def __init__(self, settings: Settings, intake: Intake, place: Place | None = None) -> None:
         self._settings = settings
+        self._place = place
         self._intake = intake
         self._server: Server | None = None
         self._admission: Admission | None = None
@@ -51,7 +53,7 @@ class DicomReceiver:
             self._intake.spool.root / "associations", section.max_associations, section.max_associations_per_peer
         )
         port = Port(section, self._intake, self._admission, self._resources, self.connections)
-        self._server = Server((section.host, section.port), port, context)
+        self._server = Server((section.host, section.port), port, context, self._place)
         self._server.start()
         self._log.info("listening", host=section.host, port=self.port, ae_title=section.ae_title)
 
@@ -105,8 +107,14 @@ def spool_of(settings: Settings, *, journal: bool = False, settles: bool = True)
     )
 
 
-def run_receiver(settings: Settings) -> None:
-    """Serve the DICOM port until SIGTERM or SIGINT; then let associations finish, and return."""
+def run_receiver(settings: Settings, shares: Shares | None = None, number: int = 0) -> None:
+    """Serve the DICOM port until SIGTERM or SIGINT; then let associations finish, and return.
+
+    Parameters
+    ----------
+    shares, number
+        What the processes of the port have in common, and which of them this is.
+    """
     warnings.filterwarnings("ignore", category=UserWarning)  # pydicom's quote attribute values
     stop = stop_signal()
     _allow_descriptors()
@@ -114,9 +122,9 @@ def run_receiver(settings: Settings) -> None:
     ledger = Ledger(spool.root / LEDGER)
     intake = Intake(spool, ledger)
     spool.open(intake.tell_recovered)
-    receiver = DicomReceiver(settings, intake)
+    receiver = DicomReceiver(settings, intake, Place(shares, number) if shares is not None else None)
     receiver.start()
-    _settle_memory()
+    settle_memory()
     stop.wait()
     receiver.stop(settings.node.stop_seconds / 2)
     ledger.close()
@@ -131,7 +139,7 @@ def _allow_descriptors() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def _settle_memory() -> None:
+def settle_memory() -> None:
     """Spare the collector what lives as long as the process, and let it run seldom: a C-STORE leaves no cycles."""
     gc.collect()
     gc.freeze()

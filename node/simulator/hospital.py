@@ -20,16 +20,16 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from node.errors import OverreadError
+from node.processes import die_with_parent
 from node.records import timeline
 from node.records.engine import Records
 from node.records.notes import notes_for_study
 from node.records.schema import Delivery, Fact, ModelRegistration, Result, Study
-from node.records.states import DeliveryState, StudyState
+from node.records.states import TAKEN, StudyState
 from node.simulator.modality import send_study
 from node.simulator.pacs import PacsSimulator
 from node.simulator.ris import Person, RisSimulator, note, order, send
 from node.simulator.studies import GeneratedStudy, generate
-from node.supervisor import die_with_parent
 
 HOST = "127.0.0.1"
 CONFIG = """\
@@ -182,7 +182,7 @@ class Hospital:
             advance()
 
     def follow(self, deadline: float) -> Iterator[tuple[int, str]]:
-        """Give the step (of 5) that the study has reached, until all is delivered, given up, or the time is over."""
+        """Give the step (of 5) that the study has reached, until all is accepted, given up, or the time is over."""
         while time.monotonic() < deadline:
             with self._records.read() as session:
                 study = self._row(session)
@@ -190,9 +190,9 @@ class Hospital:
                     return
                 step = STEPS[StudyState.RECEIVING if study is None else study.state]
                 if study is not None and step[0] == 3:
-                    open_ = [row for row in _deliveries(study) if row.state is not DeliveryState.DELIVERED]
+                    open_ = [row for row in _deliveries(study) if row.state not in TAKEN]
                     if not open_:
-                        yield 5, "all delivered and confirmed"
+                        yield 5, "all accepted by their destinations"
                         return
                     step = (4, f"delivering, {len(open_)} left")
             yield step
@@ -247,7 +247,7 @@ def _problem(study: Study) -> str:
     kinds = {result.kind for result in _results(study)}
     if missing := {"seg", "sr", "oru"} - kinds:
         return f"not built: {', '.join(sorted(missing))}"
-    late = [row for row in _deliveries(study) if row.state is not DeliveryState.DELIVERED]
+    late = [row for row in _deliveries(study) if row.state not in TAKEN]
     return "; ".join(f"{row.result.kind} to {row.destination}: {row.state.value} {row.reason}" for row in late)
 
 

@@ -124,9 +124,9 @@ def _fill_and_free(node: Services, ballast: Path, outcome: Outcome) -> None:
         outcome.require(peer.send(size) == 0, f"{size} bytes are refused although there is room again")
     peer.close()
     _look(node, told, outcome)
-    node.kill(tuple(node.all))
-    node.restart(tuple(node.all))
-    node.settle()
+    for service in node.all:
+        service.kill()
+    node.start()
     _look(node, told, outcome)
     watcher.over.set()
     watcher.join()

@@ -2,14 +2,16 @@
 
 ``python -m tests.campaigns.kill --rounds 100``. Two receivers and the indexer run over one root through all rounds,
 with journals so small that their halves turn over all the time, while senders send. In each round one receiver, both,
-the indexer or all are killed and started again as the supervisor does; where all were killed, some of what a power cut
-could have taken is taken away before. ``--durability none`` kills without power cuts.
+their parent, the indexer or all are killed and started again as parent and supervisor do; where all were killed, some
+of what a power cut could have taken is taken away before. ``--durability none`` kills without power cuts.
 """
 
 from __future__ import annotations
 
 import itertools
+import os
 import random
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -21,17 +23,16 @@ from node.storage.spool import Durability
 from tests.campaigns import console, powercut, promises
 from tests.campaigns.console import Outcome
 from tests.campaigns.objects import Maker
-from tests.campaigns.processes import INDEXER, RECEIVERS, Services, services
+from tests.campaigns.processes import RECEIVERS, RESTART_SECONDS, Service, Services, services
 from tests.campaigns.senders import Sender, Told
 
 SENDERS = 4
-ALL = (*RECEIVERS, INDEXER)
-VICTIMS: Sequence[tuple[float, tuple[str, ...]]] = (
-    (20, RECEIVERS[:1]),
-    (20, RECEIVERS[1:]),
-    (20, RECEIVERS),
-    (10, (INDEXER,)),
-    (30, ALL),
+VICTIMS: Sequence[tuple[float, str]] = (
+    (40, "one receiver"),
+    (20, "both receivers"),
+    (10, "the indexer"),
+    (10, "the receivers' parent"),
+    (20, "all"),
 )
 """Who is killed how often, in percent."""
 BEFORE_SECONDS = (0.05, 0.7)
@@ -72,23 +73,54 @@ class Campaign:
         self._look({uid: found for uid, found in self.told.answers().items() if before.get(uid) != found})
 
     def _kill(self) -> None:
-        weights, choices = zip(*VICTIMS, strict=True)
-        (victims,) = self._chance.choices(choices, weights)
-        name = "all" if victims == ALL else "both receivers" if victims == RECEIVERS else victims[0].split("-")[0]
+        weights, names = zip(*VICTIMS, strict=True)
+        (name,) = self._chance.choices(names, weights)
         self.outcome.add("kills")
         self.outcome.add(f"kills of {name}")
-        if victims != ALL or self._chance.random() < 0.3:
-            self._node.kill(victims)
-            if self._chance.random() < 0.25:
-                self._node.kill_while_starting(victims, self._chance.uniform(0.2, 1.2))
-                self.outcome.add("kills during a start")
-            self._node.restart(victims)
+        if name in ("one receiver", "both receivers"):
+            self._kill_children(1 if name == "one receiver" else len(RECEIVERS))
+            return
+        services = {"the indexer": [self._node.indexer], "the receivers' parent": [self._node.receivers]}
+        victims = services.get(name, self._node.all)
+        if name != "all" or self._chance.random() < 0.3:
+            self._kill_services(victims)
+            self._restart(victims)
             return
         with self._watcher.looking:  # it would see what a power cut leaves, before anybody can have mended it
-            self._node.kill(victims)
+            self._kill_services(victims)
             if self._durable:  # else nobody was promised that anything survives that
                 self._cut_power()
-            self._node.restart(victims)
+            self._restart(victims)
+
+    def _kill_children(self, count: int) -> None:
+        """Kill receivers; their parent starts them again. Sometimes they are killed in the middle of that."""
+        self._node.receivers.kill_children(count, self._chance)
+        if self._chance.random() < 0.25:
+            time.sleep(RESTART_SECONDS + self._chance.uniform(0.05, 0.5))
+            alive = len(self._node.receivers.children())
+            self._node.receivers.kill_children(alive, self._chance)
+            self.outcome.add("kills during a start")
+        self._node.await_receivers()
+
+    def _kill_services(self, victims: Sequence[Service]) -> None:
+        for victim in victims:
+            os.kill(victim.pid, signal.SIGKILL)
+        for victim in victims:
+            victim.kill()
+        if self._chance.random() < 0.25:
+            for victim in victims:
+                victim.start()
+            time.sleep(self._chance.uniform(0.2, 1.2))
+            for victim in victims:
+                victim.kill()
+            self.outcome.add("kills during a start")
+
+    def _restart(self, victims: Sequence[Service]) -> None:
+        """Start what was killed as the supervisor would; the indexer, which has much to read, is not waited for."""
+        time.sleep(RESTART_SECONDS)
+        for victim in victims:
+            victim.start()
+        self._node.await_receivers()
 
     def _cut_power(self) -> None:
         loss = powercut.cut(self._node.spool, self._chance)

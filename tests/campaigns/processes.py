@@ -2,52 +2,58 @@
 
 from __future__ import annotations
 
-import os
+import random
 import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from node.processes import die_with_parent
 from node.records.engine import Records
-from node.supervisor import die_with_parent
 from tests.peers import eventually, free_port
 
 START_SECONDS = 120.0
 """How long a start may take on a machine that is busy with senders, with a spool of hundreds of thousands of files."""
 RESTART_SECONDS = 0.5
 """The supervisor's first wait before a restart."""
-RECEIVERS, INDEXER = ("receiver-1", "receiver-2"), "indexer"
+RECEIVER, INDEXER = "receiver", "indexer"
+RECEIVERS = ("receiver-1", "receiver-2")
 READY = {"receiver": '"event": "listening"', "indexer": '"event": "started"'}
 NEVER_LOGGED = ("internal error", "broke the receiver", "broke the index", "thread.failed", "Traceback", "no entries")
 """Nothing that a peer or a kill does may bring these into a log."""
 
 
 class Service:
-    """One process of the node, through its restarts."""
+    """One process that the supervisor starts, with its children, through its restarts."""
+
+    module, said = "node.service", 1
 
     def __init__(self, name: str, config: Path, folder: Path) -> None:
         self.name, self.config = name, config
         self.log = folder / f"{name}.log"
         self.log.touch()
         self.process: subprocess.Popen[bytes] | None = None
-        self._seen = 0
+        self._seen, self._awaited = 0, self.said
 
     def start(self) -> None:
         """Start the process; :meth:`ready` says when it works."""
-        self._seen = self.log.stat().st_size
+        self.expect(self.said)
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "node.service", self.name.split("-")[0], "--config", str(self.config)],
+                [sys.executable, "-m", self.module, self.name, "--config", str(self.config)],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
                 preexec_fn=die_with_parent(signal.SIGKILL),  # a campaign that is killed leaves nobody behind
             )  # fmt: skip
+
+    def expect(self, count: int) -> None:
+        """Wait in :meth:`ready` for so many starts from now on."""
+        self._seen, self._awaited = self.log.stat().st_size, count
 
     def ready(self) -> bool:
         """Whether it has said so since its last start; fails if it ended instead."""
@@ -55,23 +61,29 @@ class Service:
             stream.seek(self._seen)
             said = stream.read().decode(errors="replace")
         assert self.alive(), f"{self.name} ended: {said[-2000:]}"
-        return READY[self.name.split("-")[0]] in said
+        return said.count(READY[self.name]) >= self._awaited
 
     def alive(self) -> bool:
         """Whether it runs."""
         return self.process is not None and self.process.poll() is None
 
     def kill(self) -> None:
-        """End it with SIGKILL."""
+        """End it, and its children with it, with SIGKILL."""
         if self.process is not None:
+            children = self.children() if self.alive() else []
             self.process.kill()
             self.process.wait()
+            psutil.wait_procs(children, 10)
 
     def stop(self) -> int:
         """End it with SIGTERM; returns its status."""
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(30)
+
+    def children(self) -> list[psutil.Process]:
+        """Return the processes that it forked."""
+        return sorted(psutil.Process(self.pid).children(), key=lambda process: process.pid)
 
     @property
     def pid(self) -> int:
@@ -80,16 +92,34 @@ class Service:
         return self.process.pid
 
 
+class Receivers(Service):
+    """The receivers with their parent, which starts again those that die."""
+
+    module, said = "tests.campaigns.crew", len(RECEIVERS)
+
+    def kill_children(self, count: int, chance: random.Random) -> None:
+        """Kill some of the receivers, all at the same moment."""
+        alive = self.children()
+        victims = chance.sample(alive, count)
+        self.expect(count + len(RECEIVERS) - len(alive))
+        for victim in victims:
+            victim.kill()
+        psutil.wait_procs(victims, 10)
+
+
 class Services:
-    """Two receivers on one port and the indexer, over one root."""
+    """Two receivers on one port with their parent, and the indexer, over one root."""
 
     def __init__(self, folder: Path, *, root: Path | None = None, **dicom: Any) -> None:
         self.folder, self.root = folder, root or folder / "root"
         self.port = free_port()
         self.url = f"sqlite:///{folder / 'records.sqlite'}"
         config = folder / "overread.toml"
-        config.write_text(_toml(self.root, self.url, {"port": self.port, **dicom}), encoding="utf-8")
-        self.all = {name: Service(name, config, folder) for name in (*RECEIVERS, INDEXER)}
+        config.write_text(
+            _toml(self.root, self.url, {"port": self.port, "processes": len(RECEIVERS), **dicom}), encoding="utf-8"
+        )
+        self.receivers = Receivers(RECEIVER, config, folder)
+        self.indexer = Service(INDEXER, config, folder)
         self.records = Records(self.url)
 
     @property
@@ -98,45 +128,28 @@ class Services:
         return self.root / "spool"
 
     @property
-    def receivers(self) -> list[Service]:
-        """The receivers."""
-        return [self.all[name] for name in RECEIVERS]
+    def all(self) -> tuple[Service, Service]:
+        """Both that the supervisor would start."""
+        return self.receivers, self.indexer
 
-    def start(self, names: Sequence[str] = (*RECEIVERS, INDEXER)) -> None:
-        """Start processes and wait until they work."""
-        for name in names:
-            self.all[name].start()
-        eventually(f"{', '.join(names)} started", lambda: all(self.all[name].ready() for name in names), START_SECONDS)
+    def start(self) -> None:
+        """Start everything and wait until it works."""
+        for service in self.all:
+            service.start()
+        self.settle()
 
-    def kill(self, names: Sequence[str]) -> None:
-        """Kill processes, all at the same moment."""
-        for name in names:
-            os.kill(self.all[name].pid, signal.SIGKILL)
-        for name in names:
-            self.all[name].kill()
-
-    def restart(self, names: Sequence[str]) -> None:
-        """Start what was killed as the supervisor would; the indexer, which has much to read, is not waited for."""
-        time.sleep(RESTART_SECONDS)
-        if INDEXER in names:
-            self.all[INDEXER].start()
-        self.start([name for name in names if name != INDEXER])
+    def await_receivers(self) -> None:
+        """Wait for the receivers that were started last."""
+        eventually("the receivers listen", self.receivers.ready, START_SECONDS)
 
     def settle(self) -> None:
-        """Wait for the indexer's start."""
-        eventually("the indexer started", self.all[INDEXER].ready, START_SECONDS)
-
-    def kill_while_starting(self, names: Sequence[str], seconds: float) -> None:
-        """Start processes and kill them after this time, whether or not they work by then."""
-        for name in names:
-            self.all[name].start()
-        time.sleep(seconds)
-        for name in names:
-            self.all[name].kill()
+        """Wait for everything that was started."""
+        self.await_receivers()
+        eventually("the indexer started", self.indexer.ready, START_SECONDS)
 
     def close(self) -> None:
         """Kill everything."""
-        for service in self.all.values():
+        for service in self.all:
             service.kill()
         self.records.close()
 
@@ -144,7 +157,7 @@ class Services:
         """Return the lines of the logs that should not be there."""
         return [
             f"{service.name} logged: {line[:300]}"
-            for service in self.all.values()
+            for service in self.all
             for line in service.log.read_text(encoding="utf-8", errors="replace").splitlines()
             if any(word in line for word in NEVER_LOGGED)
         ]
@@ -169,11 +182,10 @@ def connect(port: int, *, source: str = "127.0.0.1", timeout: float = 20.0) -> s
     return connection
 
 
-def footprint(services: Sequence[Service]) -> dict[str, int]:
-    """Return descriptors, threads and bytes of memory (PSS: shared pages are shared out) of processes, in all."""
+def footprint(services: Services) -> dict[str, int]:
+    """Return descriptors, threads and bytes of memory (PSS: shared pages are shared out) of the receivers, in all."""
     found = {"descriptors": 0, "threads": 0, "bytes": 0}
-    for service in services:
-        process = psutil.Process(service.pid)
+    for process in (psutil.Process(services.receivers.pid), *services.receivers.children()):
         found["descriptors"] += process.num_fds()
         found["threads"] += process.num_threads()
         found["bytes"] += process.memory_full_info().pss

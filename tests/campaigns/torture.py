@@ -79,7 +79,7 @@ def nothing_leaks(
             time.sleep(0.5)
             these.open()
         eventually("all threads ended", lambda: _settled(node, idle), SETTLE_SECONDS)
-        found.append(footprint(node.receivers))
+        found.append(footprint(node))
         bar()
     warm, last = found[min(WARM_ROUND, rounds) - 1], found[-1]
     outcome.figures["leak: before, after the second round, after the last"] = [idle, warm, last]
@@ -90,7 +90,7 @@ def nothing_leaks(
 
 
 def _settled(node: Services, idle: Mapping[str, int]) -> bool:
-    return footprint(node.receivers)["threads"] <= idle["threads"]
+    return footprint(node)["threads"] <= idle["threads"]
 
 
 def certificate(folder: Path) -> dict[str, Path]:
@@ -108,13 +108,13 @@ def plain(folder: Path, outcome: Outcome, count: int, rounds: int, bar: Callable
     """Attack a node without TLS."""
     folder.mkdir()
     with services(folder, max_associations=count + 64, max_associations_per_peer=count + 64) as node:
-        idle = footprint(node.receivers)
+        idle = footprint(node)
         sender = Sender(folder / "sent", node.port, OBJECTS)
         others_are_served(node, sender, outcome, count, PLAIN, "plain")
         bar()
         nothing_leaks(node, idle, outcome, count, rounds, bar)
         sender.send()
-        outcome.require(all(service.alive() for service in node.all.values()), "a process died")
+        outcome.require(all(service.alive() for service in node.all), "a process died")
         for line in node.complaints():
             outcome.violation(line)
 

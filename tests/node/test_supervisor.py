@@ -15,7 +15,7 @@ import pytest
 from node.errors import OverreadError
 from node.records import timeline
 from node.records.engine import Records
-from node.settings import BrokerSection, DicomSection, NodeSection, Settings, WorkersSection
+from node.settings import BrokerSection, NodeSection, Settings, WorkersSection
 from node.supervisor import Role, Supervisor, roles
 from tests.peers import eventually
 
@@ -128,7 +128,7 @@ def test_two_nodes_do_not_share_a_root(tmp_path: Path) -> None:
 
 
 def test_the_settings_say_which_processes_run(tmp_path: Path) -> None:
-    of = Settings(node=NodeSection(root=tmp_path), dicom=DicomSection(processes=3), workers=WorkersSection(processes=2))
+    of = Settings(node=NodeSection(root=tmp_path), workers=WorkersSection(processes=2))
     names = [item.name for item in roles(of, tmp_path / "overread.toml")]
-    assert names == ["receiver-1", "receiver-2", "receiver-3", "indexer", "gateway", "worker-1", "worker-2"]
+    assert names == ["receiver", "indexer", "gateway", "worker-1", "worker-2"]
     assert all(item.command[-1] == str(tmp_path / "overread.toml") for item in roles(of, tmp_path / "overread.toml"))

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from node import logs
 from node.dicom.scp.association import Association
 from node.dicom.scp.session import Port
+from node.dicom.scp.sharing import Place
 from node.dicom.scp.wire import Limits, Wire, shut
 from node.errors import OverreadError
 
@@ -33,6 +34,8 @@ _TLS_WORDS = {
     "CERTIFICATE_VERIFY_FAILED": "the peer's certificate is not valid, or not of a known authority",
 }
 HANDSHAKE_SECONDS = 10.0
+TAKING_SECONDS = 0.5
+"""How long to wait for a connection from a sibling before looking whether to stop."""
 ABORT_SECONDS = 2.0
 """How long connections that were shut may take to end."""
 
@@ -48,10 +51,14 @@ class Server:
         What the associations share.
     context
         TLS, or None.
+    place
+        This process among those of the port, which share connections out; None for one that is alone.
     """
 
-    def __init__(self, address: tuple[str, int], port: Port, context: ssl.SSLContext | None = None) -> None:
-        self._port, self._context = port, context
+    def __init__(
+        self, address: tuple[str, int], port: Port, context: ssl.SSLContext | None = None, place: Place | None = None
+    ) -> None:
+        self._port, self._context, self._place = port, context, place
         settings = port.settings
         self._limits = Limits(settings.idle_seconds, settings.read_seconds, settings.max_pdu_bytes)
         self._log = logs.get("receiver")
@@ -65,6 +72,9 @@ class Server:
 
     def start(self) -> None:
         """Accept from now on."""
+        if self._place is not None:
+            self._place.join()
+            threading.Thread(target=self._take, name="taker", daemon=True).start()
         threading.Thread(target=self._accept, name="acceptor", daemon=True).start()
 
     def associations(self) -> int:
@@ -81,6 +91,8 @@ class Server:
         """Accept nothing more, let associations finish for ``timeout`` seconds, abort the rest."""
         with self._lock:
             self._stopping = True
+        if self._place is not None:
+            self._place.leave()
         shut(self._listener)
         self._listener.close()
         for connection, association in self._opened():
@@ -107,14 +119,35 @@ class Server:
                     self._log.error("a connection could not be accepted", error=exc)
                     time.sleep(0.1)  # out of descriptors: others have to end first
                 continue
-            if not self._begin(connection, str(peer[0]), int(peer[1])):
+            if self._place is not None and self._place.give(connection):
+                connection.close()  # a sibling has it; this descriptor is of no use any more
+            elif not self._begin(connection, str(peer[0]), int(peer[1])):
+                connection.close()
+
+    def _take(self) -> None:
+        """Serve what siblings hand over."""
+        while not self._stopping and self._place is not None:
+            connection = self._place.take(TAKING_SECONDS)
+            if connection is None:
+                continue
+            try:
+                host, port = connection.getpeername()[:2]
+            except OSError:  # the peer has gone already
+                self._place.ended()
+                connection.close()
+                continue
+            if not self._begin(connection, str(host), int(port)):
                 connection.close()
 
     def _begin(self, connection: socket.socket, host: str, port: int) -> bool:
         with self._lock:
-            if self._hosts.total() >= MAX_CONNECTIONS or self._hosts[host] >= MAX_CONNECTIONS_OF_HOST:
-                return False
-            self._hosts[host] += 1
+            full = self._hosts.total() >= MAX_CONNECTIONS or self._hosts[host] >= MAX_CONNECTIONS_OF_HOST
+            if not full:
+                self._hosts[host] += 1
+        if full:
+            if self._place is not None:
+                self._place.ended()
+            return False
         name = f"{host}:{port}#{os.getpid()}-{next(self._numbers)}"
         thread = threading.Thread(target=self._serve, args=(connection, host, name), name=name, daemon=True)
         try:
@@ -167,6 +200,8 @@ class Server:
             self._hosts[host] -= 1
             if self._hosts[host] <= 0:
                 del self._hosts[host]
+        if self._place is not None:
+            self._place.ended()
 
 
 def _listen(address: tuple[str, int]) -> socket.socket:

@@ -18,9 +18,11 @@ from types import TracebackType
 from sqlalchemy import func, select
 
 from node.config import load
+from node.processes import die_with_parent
 from node.records.engine import Records
 from node.records.schema import Instance
-from node.supervisor import die_with_parent, roles
+from node.settings import DicomSection
+from node.supervisor import roles
 from tests.benchmarks.receive.processes import cpu_seconds, listeners, wait_until_idle
 from tests.peers import free_port
 
@@ -69,7 +71,7 @@ def our_processes(config: Path) -> list[Command]:
     return [Command(r.name, r.command, r.environment) for r in found if r.name.startswith(OUR_ROLES)]
 
 
-def ours(durability: str, processes: int = 2) -> Callable[[Path, int], Plan]:
+def ours(durability: str, processes: int = DicomSection().processes) -> Callable[[Path, int], Plan]:
     """Return what starts our receiver with a policy of durability."""
 
     def plan(folder: Path, port: int) -> Plan:

@@ -151,11 +151,11 @@ def test_a_sender_is_served_beside_silent_slow_and_lying_connections_which_leave
     with services(tmp_path) as node:
         sender = torture.Sender(tmp_path / "sent", node.port, 20)
         others_are_served(node, sender, outcome, 60, PLAIN, "short")
-        idle = footprint(node.receivers)
+        idle = footprint(node)
         with crowd(node.port, 60) as found:
             assert found.open() > 40
-        eventually("threads end", lambda: footprint(node.receivers)["threads"] <= idle["threads"])
-        assert footprint(node.receivers)["descriptors"] <= idle["descriptors"]
+        eventually("threads end", lambda: footprint(node)["threads"] <= idle["threads"])
+        assert footprint(node)["descriptors"] <= idle["descriptors"]
         assert node.complaints() == []
     assert outcome.figures["short: connections open meanwhile"] > 20
 
