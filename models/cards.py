@@ -39,6 +39,10 @@ def _segment(value: Mapping[str, Any]) -> SegmentSpec:
     )
 
 
+#: What cards did not say before the gate asked for it; a card without one of them refuses.
+ADDED_REQUIREMENTS = ("tilt", "uneven_spacing", "missing_slices", "several_stacks", "scouts")
+
+
 def _requirements(value: Mapping[str, Any]) -> InputRequirements:
     spacing_low, spacing_high = value["spacing_mm"]
     extent_low, extent_high = value["extent_mm"]
@@ -48,6 +52,8 @@ def _requirements(value: Mapping[str, Any]) -> InputRequirements:
         extent_mm=(float(extent_low), float(extent_high)),
         min_slices=int(value["min_slices"]),
         description=str(value["description"]),
+        max_tilt_deg=float(value.get("max_tilt_deg", 30.0)),
+        **{name: str(value[name]) for name in ADDED_REQUIREMENTS if name in value},
     )
 
 

@@ -121,6 +121,33 @@ class Measurement:
     method: str = ""
 
 
+class RegionKind(StrEnum):
+    """Shape of a region: Graphic Types of SCOORD3D (PS3.3 C.18.9.1.2)."""
+
+    POINT = "POINT"
+    MULTIPOINT = "MULTIPOINT"
+    POLYLINE = "POLYLINE"
+    POLYGON = "POLYGON"
+    ELLIPSE = "ELLIPSE"
+    ELLIPSOID = "ELLIPSOID"
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A place in the patient, such as a point, a diameter or an outline.
+
+    Parameters
+    ----------
+    kind
+        Its shape; the points mean what PS3.3 C.18.9.1.2 says of it (a polygon's first point is its last one too).
+    points
+        LPS millimetres in the frame of reference of the input, ``(x, y, z)`` each.
+    """
+
+    kind: RegionKind
+    points: tuple[tuple[float, float, float], ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One statement about the image.
@@ -141,6 +168,12 @@ class Finding:
         0 to 1, or None where the model gives none.
     text
         One plain sentence for people.
+    regions
+        Points, lines and outlines that show it.
+    lesion
+        Identity of this one thing in the patient, where ``label`` and ``side`` do not tell it from others of its kind:
+        tracking identifiers of later studies are the same where it is the same. Empty for a structure of which there is
+        one on each side.
     """
 
     label: str
@@ -150,6 +183,8 @@ class Finding:
     segment: int | None = None
     confidence: float | None = None
     text: str = ""
+    regions: tuple[Region, ...] = ()
+    lesion: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +201,32 @@ class SegmentSpec:
 
 
 @dataclass(frozen=True, eq=False)
+class ScalarMap:
+    """A quantity at every voxel of the input: a probability, a heat map.
+
+    Parameters
+    ----------
+    label
+        Stable within a model; UIDs are derived from it.
+    name
+        For people.
+    quantity, unit
+        What the numbers are (CID 7180 and the like) and their unit in UCUM.
+    array
+        ``[slice, row, column]`` float32 on the grid of the input.
+    segment
+        Label value whose probability (0 to 1) this is, or None.
+    """
+
+    label: str
+    name: str
+    quantity: Code
+    unit: Code
+    array: FloatArray
+    segment: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
 class Prediction:
     """What a model says of one input.
 
@@ -179,19 +240,51 @@ class Prediction:
         Meaning of each label in ``labels``.
     warnings
         Sentences on the limits of this one result (such as "the side could not be told from the geometry").
+    maps
+        Probabilities and heat maps.
     """
 
     findings: tuple[Finding, ...]
     labels: LabelArray | None = None
     segments: tuple[SegmentSpec, ...] = ()
     warnings: tuple[str, ...] = ()
+    maps: tuple[ScalarMap, ...] = ()
+
+
+#: What a card may say of a stack that is not as it should be: refuse it, have it resampled to a regular grid first, or
+#: take it as it is.
+TILT_CHOICES = ("refuse", "resample", "accept")
+STEP_CHOICES = ("refuse", "resample")
+STACK_CHOICES = ("refuse", "largest")
+SCOUT_CHOICES = ("refuse", "leave_out")
 
 
 @dataclass(frozen=True, slots=True)
 class InputRequirements:
     """What a model needs of its input; checked before inference, refused with the reason.
 
-    ``spacing_mm`` and ``extent_mm`` are ``(lowest, highest)`` over all axes.
+    Parameters
+    ----------
+    modalities
+        DICOM defined terms.
+    spacing_mm, extent_mm
+        ``(lowest, highest)`` over all axes. No step between slices that is resampled may exceed the highest spacing.
+    min_slices
+        Least number of slices, of the series as of a resampled stack.
+    description
+        For people, said with a refusal.
+    tilt
+        One of :data:`TILT_CHOICES`: stacks whose slices lean against them (gantry tilt). A model that says
+        ``"accept"`` gets the sheared affine.
+    max_tilt_deg
+        Largest lean that is resampled; gantries reach 30 degrees.
+    uneven_spacing, missing_slices
+        One of :data:`STEP_CHOICES`: slices at uneven steps, and gaps of whole slices in a regular stack.
+    several_stacks
+        One of :data:`STACK_CHOICES`: several stacks, phases or echoes in one series. ``"largest"`` reads the one with
+        the most slices, of equal phases the first.
+    scouts
+        One of :data:`SCOUT_CHOICES`: localisers and stray images among the slices.
     """
 
     modalities: tuple[str, ...]
@@ -199,6 +292,27 @@ class InputRequirements:
     extent_mm: tuple[float, float]
     min_slices: int = 3
     description: str = ""
+    tilt: str = "refuse"
+    max_tilt_deg: float = 30.0
+    uneven_spacing: str = "refuse"
+    missing_slices: str = "refuse"
+    several_stacks: str = "refuse"
+    scouts: str = "refuse"
+
+    def __post_init__(self) -> None:
+        """Raise :class:`ValueError` for a choice that there is not."""
+        choices = {
+            "tilt": TILT_CHOICES,
+            "uneven_spacing": STEP_CHOICES,
+            "missing_slices": STEP_CHOICES,
+            "several_stacks": STACK_CHOICES,
+            "scouts": SCOUT_CHOICES,
+        }
+        for name, allowed in choices.items():
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name} must be one of {', '.join(allowed)}")
+        if not 0 <= self.max_tilt_deg < 90:
+            raise ValueError("max_tilt_deg must be at least 0 and less than 90")
 
 
 @dataclass(frozen=True)
@@ -235,66 +349,3 @@ class Model(Protocol):
     def predict(self, volume: Volume) -> Prediction:
         """Infer; deterministic for the same weights, input and machine."""
         ...
-
-
-class Experiencer(StrEnum):
-    """Whom a statement of a note is about."""
-
-    PATIENT = "patient"
-    FAMILY = "family"
-    OTHER = "other"
-
-
-class FactKind(StrEnum):
-    """What kind of thing a note's fact is."""
-
-    PROBLEM = "problem"
-    SYMPTOM = "symptom"
-    PROCEDURE = "procedure"
-    MEDICATION = "medication"
-    RISK_FACTOR = "risk_factor"
-
-
-@dataclass(frozen=True, slots=True)
-class Assertion:
-    """How a note states a concept: the ConText properties (Harkema et al., J Biomed Inform 2009;42:839)."""
-
-    negated: bool = False
-    uncertain: bool = False
-    historical: bool = False
-    hypothetical: bool = False
-    experiencer: Experiencer = Experiencer.PATIENT
-
-    @property
-    def present(self) -> bool:
-        """Whether the note says that the patient has it now."""
-        return not (self.negated or self.uncertain or self.historical or self.hypothetical) and (
-            self.experiencer is Experiencer.PATIENT
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class NoteFact:
-    """One concept in a note with where it stands and how it is asserted.
-
-    ``start`` and ``end`` are character offsets into the note's text, ``text[start:end] == surface``.
-    """
-
-    kind: FactKind
-    code: Code
-    surface: str
-    start: int
-    end: int
-    section: str
-    assertion: Assertion
-
-
-@dataclass(frozen=True, slots=True)
-class NoteAnalysis:
-    """All facts of one note, in text order, with the engine and version that found them."""
-
-    language: str
-    facts: tuple[NoteFact, ...]
-    sections: tuple[tuple[str, int, int], ...]
-    engine: str
-    version: str

@@ -1,22 +1,27 @@
-"""Where the slices of a series lie in the patient: from DICOM headers to a :class:`models.contracts.Geometry`.
+"""Where the slices of a series lie in the patient: from DICOM headers to planes, and from planes to a grid.
 
 PS3.3 equation C.7.6.2.1-1 puts the centre of the pixel in column ``c`` and row ``r`` at::
 
     position + row_cosine * column_spacing * c + column_cosine * row_spacing * r
 
 ``position`` is Image Position (Patient), ``row_cosine`` and ``column_cosine`` are the first and last three values of
-Image Orientation (Patient); Pixel Spacing names the distance between *rows* first (PS3.3 10.7.1.3). Tilt, gaps and
-uneven spacing are refused with the reason, never resampled away.
+Image Orientation (Patient); Pixel Spacing names the distance between *rows* first (PS3.3 10.7.1.3). What is not regular
+is measured here; whether it is read all the same is decided by :mod:`workers.gate`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
 
 from models.contracts import Geometry
 from models.geometry import SHEAR_TOLERANCE
@@ -42,6 +47,14 @@ SPACING_TOLERANCE = 0.05
 #: Positions are often written with one decimal, so this much, in mm, is never held against a slice.
 ROUNDING_MM = 0.05
 
+#: Value 3 of Image Type and Frame Type of a localiser (PS3.3 C.8.2.1.1.1, C.8.16.1.3).
+LOCALIZER = "LOCALIZER"
+
+#: Functional group that holds Frame Type, by modality (PS3.3 C.8.15.3.1, C.8.13.5.1, C.8.22.5.1).
+FRAME_TYPE_MACROS = MappingProxyType(
+    {"CT": "CTImageFrameTypeSequence", "MR": "MRImageFrameTypeSequence", "PT": "PETFrameTypeSequence"}
+)
+
 
 @dataclass(frozen=True, eq=False)
 class Plane:
@@ -57,6 +70,8 @@ class Plane:
         ``(between rows, between columns)`` in mm.
     size
         ``(rows, columns)``.
+    scout
+        Whether the header calls it a localiser.
     """
 
     position: Vector
@@ -64,6 +79,7 @@ class Plane:
     column_cosine: Vector
     spacing: tuple[float, float]
     size: tuple[int, int]
+    scout: bool = False
 
     @property
     def normal(self) -> Vector:
@@ -73,11 +89,87 @@ class Plane:
 
 
 @dataclass(frozen=True, eq=False)
-class Stack:
-    """Planes as one grid: ``order[k]`` is the index, in what was given, of the plane that is slice ``k``."""
+class Layout(Geometry):
+    """Parallel planes in order along their normal, and how regular they are.
 
-    order: tuple[int, ...]
-    geometry: Geometry
+    As a :class:`~models.contracts.Geometry` it is the straight line of equal steps from the first to the last plane:
+    exact where the planes are even and not shifted, whether they lean or not.
+
+    Parameters
+    ----------
+    positions
+        ``[slice, 3]``: where each plane's first voxel lies, LPS mm.
+    normal
+        Unit vector of the first plane.
+    """
+
+    positions: Vector
+    normal: Vector
+
+    @cached_property
+    def heights(self) -> Vector:
+        """Distance of each plane from the first, in mm along the normal."""
+        heights: Vector = (self.positions - self.positions[0]) @ self.normal
+        return heights
+
+    @cached_property
+    def offsets(self) -> Vector:
+        """``[slice, 2]``: displacement of each plane against the first, in mm along the columns and along the rows."""
+        along = self.affine[:3, 1:3] / np.linalg.norm(self.affine[:3, 1:3], axis=0)
+        offsets: Vector = (self.positions - self.positions[0]) @ along
+        return offsets
+
+    @cached_property
+    def gaps(self) -> Vector:
+        """Distances between neighbouring planes, in mm along the normal."""
+        return np.diff(self.heights)
+
+    @property
+    def step_mm(self) -> float:
+        """Mean distance of neighbouring planes, in mm along the normal."""
+        return float(self.heights[-1]) / (len(self.heights) - 1)
+
+    @property
+    def usual_gap_mm(self) -> float:
+        """Distance that half of the gaps do not exceed: one that occurs."""
+        return float(np.quantile(self.gaps, 0.5, method="lower"))
+
+    @property
+    def repeated(self) -> int:
+        """How many planes lie at the height of another one."""
+        return int((self.gaps < SAME_POSITION_MM).sum())
+
+    @property
+    def tilt_deg(self) -> float:
+        """Angle between the normal and the line from the first to the last plane; 0 within the tolerance."""
+        lean = float(np.linalg.norm(self.offsets[-1])) / float(self.heights[-1])
+        return float(np.degrees(np.arctan(lean))) if lean > SHEAR_TOLERANCE else 0.0
+
+    @property
+    def even(self) -> bool:
+        """Whether the distances along the normal are equal."""
+        off = self.heights - np.arange(len(self.heights)) * self.step_mm
+        return bool(np.abs(off).max() <= self._allowed)
+
+    @property
+    def missing(self) -> int:
+        """How many slices are missing of a regular stack; 0 where the uneven steps have another cause."""
+        if self.even:
+            return 0
+        parts = self.gaps / self.usual_gap_mm
+        whole = np.rint(parts)
+        fits = np.abs(parts - whole) * self.usual_gap_mm <= max(SPACING_TOLERANCE * self.usual_gap_mm, ROUNDING_MM)
+        return int((whole - 1).sum()) if fits.all() and whole.min() >= 1 else 0
+
+    @property
+    def straight(self) -> bool:
+        """Whether all planes lie on one line, perpendicular to them or not."""
+        line = np.outer(self.heights / self.heights[-1], self.offsets[-1])
+        return bool(np.linalg.norm(self.offsets - line, axis=1).max() <= self._allowed)
+
+    @property
+    def _allowed(self) -> float:
+        return max(SPACING_TOLERANCE * self.step_mm, ROUNDING_MM)
 
 
 def planes_of(ds: Dataset) -> list[Plane]:
@@ -99,36 +191,39 @@ def planes_of(ds: Dataset) -> list[Plane]:
     return [_plane(ds, [frame, *shared]) for frame in frames]
 
 
-def stack(planes: Sequence[Plane]) -> Stack:
-    """Order planes along their normal and put them on one grid.
+def in_order(planes: Sequence[Plane]) -> tuple[int, ...]:
+    """Indices of parallel planes in order along their normal, the same whatever order they are given in.
+
+    Planes at one height stay in the order given.
+    """
+    positions = np.stack([plane.position for plane in planes])
+    first = planes[int(np.argmin(positions @ planes[0].normal))]  # rounded cosines differ: all agree on this one's
+    return tuple(int(index) for index in np.argsort(positions @ first.normal, kind="stable"))
+
+
+def lay_out(planes: Sequence[Plane]) -> Layout:
+    """Measure how parallel planes of one size, in order along their normal, lie to each other.
 
     Returns
     -------
-    Stack
+    Layout
         The affine's columns are the slice step, the row step and the column step, in LPS mm.
 
     Raises
     ------
     GeometryRefused
-        If the planes do not form one regular, rectangular grid.
+        If there are too few.
     """
     if len(planes) < MIN_SLICES:
         raise GeometryRefused(f"a volume needs at least {MIN_SLICES} slices, there are {len(planes)}")
     first = planes[0]
-    _check_alike(planes)
     positions = np.stack([plane.position for plane in planes])
-    heights = positions @ first.normal
-    order = tuple(int(index) for index in np.argsort(heights, kind="stable"))
-    ordered = positions[list(order)]
-    _check_apart(heights[list(order)])
-    step = (ordered[-1] - ordered[0]) / (len(planes) - 1)
-    _check_regular(ordered, step, first.normal)
     affine = np.eye(4)
-    affine[:3, 0] = step
+    affine[:3, 0] = (positions[-1] - positions[0]) / (len(planes) - 1)
     affine[:3, 1] = first.column_cosine * first.spacing[0]
     affine[:3, 2] = first.row_cosine * first.spacing[1]
-    affine[:3, 3] = ordered[0]
-    return Stack(order, Geometry(affine, (len(planes), *first.size)))
+    affine[:3, 3] = positions[0]
+    return Layout(affine, (len(planes), *first.size), positions, first.normal)
 
 
 def _plane(ds: Dataset, groups: Sequence[Dataset]) -> Plane:
@@ -143,7 +238,19 @@ def _plane(ds: Dataset, groups: Sequence[Dataset]) -> Plane:
     if spacing.min() <= 0:
         raise GeometryRefused("Pixel Spacing is not positive")
     size = (int(ds.get("Rows") or 0), int(ds.get("Columns") or 0))
-    return Plane(position, row / lengths[0], column / lengths[1], (float(spacing[0]), float(spacing[1])), size)
+    pixel = (float(spacing[0]), float(spacing[1]))
+    return Plane(position, row / lengths[0], column / lengths[1], pixel, size, _is_scout(ds, groups))
+
+
+def _is_scout(ds: Dataset, groups: Sequence[Dataset]) -> bool:
+    raw: Any = ds.get_item("ImageType") if "ImageType" in ds else None
+    if isinstance(raw, RawDataElement) and LOCALIZER.encode() not in (raw.value or b""):
+        raw = None  # not parsed for nothing: this is asked of every slice
+    kinds = [ds.ImageType if raw is not None else None]
+    macro = FRAME_TYPE_MACROS.get(str(ds.get("Modality"))) if groups[0] is not ds else None
+    if macro is not None:
+        kinds += [group[macro][0].get("FrameType") for group in groups if group.get(macro)]
+    return any(isinstance(kind, MultiValue) and LOCALIZER in kind[2:3] for kind in kinds)
 
 
 def _numbers(groups: Sequence[Dataset], macro: str, keyword: str, count: int) -> Vector:
@@ -161,42 +268,3 @@ def _numbers(groups: Sequence[Dataset], macro: str, keyword: str, count: int) ->
             raise GeometryRefused(f"{keyword} does not have {count} finite values")
         return values
     raise GeometryRefused(f"{keyword} is missing")
-
-
-def _check_alike(planes: Sequence[Plane]) -> None:
-    """Refuse planes of several sizes, orientations or pixel spacings."""
-    first = planes[0]
-    if any(plane.size != first.size for plane in planes):
-        raise GeometryRefused("the slices have different numbers of rows or columns")
-    cosines = np.stack([np.concatenate([plane.row_cosine, plane.column_cosine]) for plane in planes])
-    if np.abs(cosines - cosines[0]).max() > ORIENTATION_TOLERANCE:
-        raise GeometryRefused("the slices have different orientations (a localiser, or several stacks)")
-    if not np.allclose([plane.spacing for plane in planes], first.spacing, rtol=PIXEL_SPACING_TOLERANCE, atol=0):
-        raise GeometryRefused("the slices have different pixel spacings")
-
-
-def _check_apart(heights: Vector) -> None:
-    """Refuse several slices at one place along the normal."""
-    same = int((np.diff(heights) < SAME_POSITION_MM).sum())
-    if same:
-        raise GeometryRefused(
-            f"{same} of {len(heights)} slices lie where another one lies (several phases, echoes or stacks, or copies)"
-        )
-
-
-def _check_regular(ordered: Vector, step: Vector, normal: Vector) -> None:
-    """Refuse a stack that leans (gantry tilt, shear) or whose slices are not evenly spaced along its line."""
-    along = float(step @ normal)
-    lean = float(np.linalg.norm(step - along * normal)) / along
-    if lean > SHEAR_TOLERANCE:
-        degrees = float(np.degrees(np.arctan(lean)))
-        raise GeometryRefused(f"the stack leans by {degrees:.1f} degrees against its slices (gantry tilt)")
-    allowed = max(SPACING_TOLERANCE * along, ROUNDING_MM)
-    off = ordered - (ordered[0] + np.arange(len(ordered))[:, None] * step)
-    if np.abs(off @ normal).max() > allowed:
-        gaps = np.diff(ordered @ normal)
-        raise GeometryRefused(
-            f"the slices are {gaps.min():.2f} to {gaps.max():.2f} mm apart, not evenly (uneven steps or missing slices)"
-        )
-    if np.linalg.norm(off - np.outer(off @ normal, normal), axis=1).max() > allowed:
-        raise GeometryRefused("the slices are shifted sideways against each other")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import inf
 from pathlib import Path
 
 import numpy as np
@@ -24,9 +25,11 @@ from pydicom.uid import (
     PositronEmissionTomographyImageStorage,
 )
 
-from models.contracts import FloatArray, Volume
+from models.contracts import FloatArray, InputRequirements, Prediction, Volume
+from workers import gate, resampling
 from workers.errors import SeriesRefused
-from workers.geometry import Plane, Stack, planes_of, stack
+from workers.geometry import planes_of
+from workers.marks import marks_of
 from workers.pixels import PIXEL_KEYWORDS, check_pixels, fill_modality_values, frame_count, stored_values
 
 #: Storage SOP classes whose planes lie in the patient's coordinate system and whose values are quantities of a volume.
@@ -46,6 +49,9 @@ CROSS_SECTIONAL = frozenset(
 
 #: Largest volume that is read: 4 GiB of float32, far above a whole-body CT, so that a hostile header allocates no more.
 MAX_VOXELS = 1 << 30
+
+#: What is asked of a series where no model's card is at hand: one regular, right-angled stack and nothing besides.
+STRICT = InputRequirements(modalities=(), spacing_mm=(0.0, inf), extent_mm=(0.0, inf))
 
 #: What a model may know besides pixels and geometry: nothing that identifies a patient.
 ATTRIBUTES = (
@@ -78,13 +84,29 @@ class LoadedSeries:
     Parameters
     ----------
     volume
-        Modality values and geometry; slices in order along the normal.
+        Modality values and geometry; slices in order along the normal, on a grid that the model can take.
     sources
-        Headers without pixel data, in slice order; a single one for a multi-frame image.
+        Headers without pixel data, in slice order; a single one for a multi-frame image. Images that do not belong to
+        the stack are left out.
+    planes
+        Digest of where the source slices lie, which is looked at again before results are written.
+    warnings
+        Sentences on what was left out and what was resampled.
+    way
+        How the volume was resampled, None where it is the source slices themselves.
     """
 
     volume: Volume
     sources: tuple[Dataset, ...]
+    planes: str = ""
+    warnings: tuple[str, ...] = ()
+    way: resampling.Resampling | None = None
+
+    def bring_back(self, prediction: Prediction) -> Prediction:
+        """Put a prediction on :attr:`volume` on the source slices, and say what was done to these."""
+        if self.way is not None:
+            prediction = resampling.bring_back(self.way, prediction)
+        return replace(prediction, warnings=(*self.warnings, *prediction.warnings)) if self.warnings else prediction
 
 
 @contextmanager
@@ -95,21 +117,28 @@ def quiet() -> Iterator[None]:
         yield
 
 
-def read_series(paths: Sequence[Path]) -> LoadedSeries:
+def read_series(paths: Sequence[Path], needs: InputRequirements = STRICT) -> LoadedSeries:
     """Read the instances of one series, given in any order.
+
+    Parameters
+    ----------
+    paths
+        The files.
+    needs
+        What the model's card allows a series to be; see :mod:`workers.gate`.
 
     Raises
     ------
     workers.errors.SeriesRefused
-        If they are not one stack of grey-valued slices; :class:`~workers.errors.GeometryRefused` if the stack is not
-        regular. The message says why, for people, without patient data.
+        If they are not grey-valued slices of one series; :class:`~workers.errors.GeometryRefused` if how they lie is
+        not allowed. The message says why, for people, without patient data.
     OSError
         If a file cannot be read at all.
     """
     with quiet():
         instances = [_read(path) for path in paths]
         try:
-            return _assemble(instances)
+            return _assemble(instances, needs)
         except (SeriesRefused, MemoryError):
             raise
         except Exception as exc:  # pydicom converts values when they are asked for: a broken one can raise anything
@@ -119,10 +148,12 @@ def read_series(paths: Sequence[Path]) -> LoadedSeries:
 def read_headers(paths: Sequence[Path]) -> tuple[Dataset, ...]:
     """Read the headers of one series, as :attr:`LoadedSeries.sources` has them, without decoding a pixel.
 
+    Whether a model may have them was decided when they were read for it: irregular ones are read here too.
+
     Raises
     ------
     workers.errors.SeriesRefused
-        As :func:`read_series`, but for what concerns pixels.
+        If no model could have had them.
     OSError
         If a file cannot be read at all.
     """
@@ -130,17 +161,12 @@ def read_headers(paths: Sequence[Path]) -> tuple[Dataset, ...]:
         instances = [_read(path, stop_before_pixels=True) for path in paths]
         try:
             _check_one_series(instances)
-            planes, stacked = locate(instances)
+            found = locate(instances)
         except SeriesRefused:
             raise
         except Exception as exc:  # as in read_series
             raise SeriesRefused(f"an attribute cannot be interpreted ({type(exc).__name__})") from exc
-        return _in_slice_order(instances, len(planes), stacked)
-
-
-def _in_slice_order(instances: Sequence[Dataset], planes: int, stacked: Stack) -> tuple[Dataset, ...]:
-    """Sort single-frame instances; the one multi-frame instance stays as it is."""
-    return tuple(instances) if len(instances) < planes else tuple(instances[index] for index in stacked.order)
+        return found.sources(found.survey.stack)
 
 
 def _read(path: Path, *, stop_before_pixels: bool = False) -> Dataset:
@@ -152,30 +178,89 @@ def _read(path: Path, *, stop_before_pixels: bool = False) -> Dataset:
         raise SeriesRefused("an instance cannot be parsed as DICOM") from exc
 
 
-def _assemble(instances: list[Dataset]) -> LoadedSeries:
+def _assemble(instances: list[Dataset], needs: InputRequirements) -> LoadedSeries:
     _check_one_series(instances)
     for ds in instances:
         check_pixels(ds)
-    planes, stacked = locate(instances)
-    voxels = int(np.prod(stacked.geometry.shape, dtype=object))
-    if voxels > MAX_VOXELS:
-        raise SeriesRefused(f"the volume has {voxels} voxels, more than {MAX_VOXELS} are not read")
-    array = _fill(instances, stacked)
-    first = instances[0]
-    volume = Volume(array, stacked.geometry, str(first.get("Modality", "")), _attributes(first))
-    return LoadedSeries(volume, _in_slice_order(instances, len(planes), stacked))
+    found = locate(instances)
+    decision = gate.decide(found.survey, needs, found.same_pixels)
+    layout = decision.stack.layout
+    way = resampling.plan(layout) if decision.resample else None
+    for shape in (layout.shape, *(() if way is None else (way.grid.shape,))):
+        if (voxels := int(np.prod(shape, dtype=object))) > MAX_VOXELS:
+            raise SeriesRefused(f"the volume has {voxels} voxels, more than {MAX_VOXELS} are not read")
+    array, warnings = _fill(found, decision.stack), decision.warnings
+    if way is not None:
+        array, warnings = way.forward(array), (*warnings, resampling.said(way))
+    first = instances[found.frames[decision.stack.order[0]][0]]
+    grid = layout if way is None else way.grid
+    volume = Volume(array, grid, str(first.get("Modality", "")), _attributes(first))
+    return LoadedSeries(volume, found.sources(decision.stack), found.digest(decision.stack), warnings, way)
 
 
-def locate(instances: Sequence[Dataset]) -> tuple[list[Plane], Stack]:
-    """Planes of all instances, in the order given, and the grid that they form.
+@dataclass(frozen=True, eq=False)
+class Located:
+    """Instances and what the gate finds among their planes.
+
+    Parameters
+    ----------
+    instances
+        In the order given.
+    frames
+        Instance and frame of each plane, by index.
+    survey
+        The stacks among the planes.
+    """
+
+    instances: Sequence[Dataset]
+    frames: tuple[tuple[int, int], ...]
+    survey: gate.Survey
+
+    def key(self, plane: int) -> gate.Key:
+        """Name of a plane."""
+        instance, frame = self.frames[plane]
+        return str(self.instances[instance].SOPInstanceUID), frame
+
+    def sources(self, stack: gate.FoundStack) -> tuple[Dataset, ...]:
+        """Give single-frame instances in slice order; the one multi-frame instance stays as it is."""
+        if len(self.instances) == 1:
+            return tuple(self.instances)
+        return tuple(self.instances[self.frames[plane][0]] for plane in stack.order)
+
+    def digest(self, stack: gate.FoundStack) -> str:
+        """Digest of where the slices of a stack lie."""
+        planes = [self.survey.planes[plane] for plane in stack.order]
+        return gate.planes_digest([self.key(plane) for plane in stack.order], planes)
+
+    def same_pixels(self, one: int, other: int) -> bool:
+        """Whether two planes have the same modality values."""
+        return bool(np.array_equal(self._values(one), self._values(other)))
+
+    def _values(self, plane: int) -> FloatArray:
+        instance, frame = self.frames[plane]
+        ds = self.instances[instance]
+        stored = stored_values(ds)[frame]
+        values: FloatArray = np.empty(stored.shape, dtype=np.float32)
+        fill_modality_values(ds, frame, stored, values)
+        return values
+
+
+def locate(instances: Sequence[Dataset]) -> Located:
+    """Survey the planes of all instances, given in any order.
 
     Raises
     ------
     workers.errors.GeometryRefused
-        If they form none.
+        If they do not say where they lie, or there is no stack among them.
     """
-    planes = [plane for ds in instances for plane in planes_of(ds)]
-    return planes, stack(planes)
+    planes, frames = [], []
+    for at, ds in enumerate(instances):
+        found = planes_of(ds)
+        planes += found
+        frames += [(at, frame) for frame in range(len(found))]
+    keys = [(str(instances[at].SOPInstanceUID), frame) for at, frame in frames]
+    survey = gate.survey(planes, keys, lambda plane: marks_of(instances[frames[plane][0]], frames[plane][1]))
+    return Located(instances, tuple(frames), survey)
 
 
 def _check_one_series(instances: Sequence[Dataset]) -> None:
@@ -194,15 +279,18 @@ def _check_one_series(instances: Sequence[Dataset]) -> None:
         raise SeriesRefused("the series has several multi-frame images: which of them is meant is not known")
 
 
-def _fill(instances: Sequence[Dataset], stacked: Stack) -> FloatArray:
+def _fill(found: Located, stack: gate.FoundStack) -> FloatArray:
     """Decode instance after instance into one array, dropping the encoded pixels on the way."""
-    array: FloatArray = np.empty(stacked.geometry.shape, dtype=np.float32)
-    slice_of = {index: k for k, index in enumerate(stacked.order)}
-    index = 0
-    for ds in instances:
-        for frame, stored in enumerate(stored_values(ds)):
-            fill_modality_values(ds, frame, stored, array[slice_of[index]])
-            index += 1
+    array: FloatArray = np.empty(stack.layout.shape, dtype=np.float32)
+    wanted: dict[int, list[tuple[int, int]]] = {}
+    for k, plane in enumerate(stack.order):
+        instance, frame = found.frames[plane]
+        wanted.setdefault(instance, []).append((frame, k))
+    for at, ds in enumerate(found.instances):
+        if at in wanted:
+            stored = stored_values(ds)
+            for frame, k in wanted[at]:
+                fill_modality_values(ds, frame, stored[frame], array[k])
         _drop_pixels(ds)
     return array
 

@@ -91,7 +91,7 @@ def fill_modality_values(ds: Dataset, frame: int, stored: Stored, out: FloatArra
     if "ModalityLUTSequence" in ds:
         out[...] = apply_modality_lut(stored, ds)
         return
-    slope, intercept = _rescale(ds, frame)
+    slope, intercept = rescale(ds, frame)
     out[...] = stored
     if slope != 1.0:
         out *= np.float32(slope)
@@ -132,7 +132,7 @@ def _own_bits(values: Stored, bits: int, *, signed: bool) -> Stored:
     return own
 
 
-def _rescale(ds: Dataset, frame: int) -> tuple[float, float]:
+def rescale(ds: Dataset, frame: int) -> tuple[float, float]:
     """Slope and intercept of one frame; 1 and 0 where the object has none."""
     for group in (*(ds.get("PerFrameFunctionalGroupsSequence") or [])[frame : frame + 1],
                   *(ds.get("SharedFunctionalGroupsSequence") or [])):  # fmt: skip

@@ -18,7 +18,7 @@ from node.records import jobs, timeline
 from node.records.notes import fail_analysis, queued_for_patient, save_analysis, studies_for_note
 from node.records.schema import Job, Note, Study
 from node.records.states import JobState, NoteState
-from workers import predictions, report
+from workers import gather, predictions, report
 from workers.context import Context
 from workers.load import read_series
 
@@ -33,8 +33,8 @@ def infer(context: Context, job_id: str) -> None:
     began = time.perf_counter()
     try:
         with context.lease(job_id, context.name):
-            prediction = _predict(context, job)
-            predictions.save(prediction, context.model(job.model).card, context.root / path)
+            prediction, planes = _predict(context, job)
+            predictions.save(prediction, context.model(job.model).card, context.root / path, planes)
     except InputDeclined as exc:
         reason = str(exc)
         _if_held(context, job_id, lambda session, held: jobs.decline(session, held, reason))
@@ -94,7 +94,7 @@ def analyse(context: Context, note_id: str) -> None:
         note = session.get_one(Note, int(note_id))
         if note.state is not NoteState.QUEUED or note.text != text:
             return  # replaced in between: the newer text is queued by itself
-        save_analysis(session, note, report.fact_rows(analysis), analysis.language, list(analysis.sections))
+        save_analysis(session, note, gather.fact_rows(analysis), analysis.language, list(analysis.sections))
         jobs.rebuild(session, studies_for_note(session, note), "a note came")
 
 
@@ -111,14 +111,15 @@ def _note_failed(context: Context, note_id: int, text: str, reason: str) -> None
             timeline.add(session, "note.failed", line, study=study, level="error")
 
 
-def _predict(context: Context, job: Job) -> Prediction:
+def _predict(context: Context, job: Job) -> tuple[Prediction, str]:
+    """Give the prediction on the slices of the series, and the digest of where these lie."""
     with context.records.read() as session:
         paths = context.paths(session, job)
-    loaded = read_series(paths)
-    context.keep_headers(job.id, loaded.sources)
     model = context.model(job.model)
+    loaded = read_series(paths, model.card.requirements)
+    context.keep_headers(job.id, loaded.sources)
     model.check(loaded.volume)
-    return model.predict(loaded.volume)
+    return loaded.bring_back(model.predict(loaded.volume)), loaded.planes
 
 
 def _inferred(context: Context, session: Session, job: Job, prediction: Prediction, path: str) -> None:

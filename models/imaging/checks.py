@@ -14,8 +14,8 @@ ROUNDING_MM = 0.01
 def check_requirements(volume: Volume, requirements: InputRequirements) -> None:
     """Raise :class:`InputDeclined` unless ``volume`` meets ``requirements`` and can be computed with.
 
-    Checked in this order: modality, three axes that match the geometry, slices, a right-angled grid, spacing, extent,
-    finite values, contrast.
+    Checked in this order: modality, three axes that match the geometry, slices, a right-angled grid (unless leaning
+    stacks are accepted), spacing, extent, finite values, contrast.
     """
     if volume.modality not in requirements.modalities:
         allowed = " or ".join(requirements.modalities)
@@ -35,7 +35,7 @@ def _check_grid(volume: Volume, requirements: InputRequirements) -> None:
     affine = volume.geometry.affine
     if not np.isfinite(affine).all() or volume.geometry.voxel_ml <= 0:
         raise InputDeclined("The position of the slices in the patient is not usable.")
-    if geometry.is_sheared(affine):
+    if requirements.tilt != "accept" and geometry.is_sheared(affine):
         raise InputDeclined(
             "The slices are tilted against the stack (gantry tilt); this model needs a right-angled grid."
         )

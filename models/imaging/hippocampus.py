@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 
 from models import cards, geometry, runtime
-from models.contracts import Finding, LabelArray, ModelCard, Prediction, Side, Volume, WeightsError
+from models.contracts import Code, Finding, LabelArray, ModelCard, Prediction, ScalarMap, Side, Volume, WeightsError
 from models.imaging import quantify
 from models.imaging.checks import check_requirements
 from models.imaging.hippocampus_parts import HIPPOCAMPUS, PARTS, SEGMENTS, SINGLE_PARTS, SPACING_MM, Part
@@ -23,6 +23,10 @@ NETWORK = UNetShape(classes=1 + len(SEGMENTS))
 
 #: Grids turned further than this from the patient's axes are beyond what training covered, and are warned of.
 TRAINED_OBLIQUITY_DEG = 15.0
+
+#: What the maps' values are (CID 7180), and their unit.
+PROBABILITY = Code("110854", "DCM", "Fractional Probabilistic Segmentation")
+NO_UNITS = Code("1", "UCUM", "no units")
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +99,8 @@ class HippocampusModel:
         -------
         Prediction
             Labels 1 (anterior) and 2 (posterior) on the grid of ``volume``; findings of the whole and of each part
-            that was found, with the volume in ml and its 95 % interval.
+            that was found, with the volume in ml and its 95 % interval; the probability of each part at each voxel,
+            unless none was found.
 
         Raises
         ------
@@ -114,7 +119,7 @@ class HippocampusModel:
         warnings += result_warnings(result.labels)
         findings = self._findings(result, verdict, volume.geometry.voxel_ml)
         warnings += self._unusual(findings)
-        return Prediction(findings, result.labels, SEGMENTS, tuple(warnings))
+        return Prediction(findings, result.labels, SEGMENTS, tuple(warnings), probability_maps(result.probabilities))
 
     def _unusual(self, findings: tuple[Finding, ...]) -> list[str]:
         """Sentences on volumes that no training case had."""
@@ -154,6 +159,15 @@ def make_finding(part: Part, measured: quantify.PartVolume, half_width: float, s
         text=f"{part.title}{f' ({side})' if side else ''}: {measurement.value:.2f} ml "
         f"(95 % interval {measurement.lower:.2f} to {measurement.upper:.2f} ml).",
     )
+
+
+def probability_maps(probabilities: npt.NDArray[np.float32]) -> tuple[ScalarMap, ...]:
+    """Make one map of each part from ``[class, slice, row, column]``."""
+    return tuple(
+        ScalarMap(f"probability-{spec.label}", f"Probability of {spec.name}", PROBABILITY, NO_UNITS,
+                  probabilities[spec.label], spec.label)
+        for spec in SEGMENTS
+    )  # fmt: skip
 
 
 def input_warnings(volume: Volume, *, resampled: bool) -> list[str]:

@@ -20,6 +20,9 @@ REQUIREMENTS = InputRequirements(
     extent_mm=(24.0, 80.0),
     min_slices=16,
     description="The model reads T1-weighted MR cropped to the surroundings of one hippocampus, not a whole brain.",
+    tilt="resample",
+    uneven_spacing="resample",
+    scouts="leave_out",
 )
 
 

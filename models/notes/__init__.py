@@ -1,12 +1,12 @@
 """Clinical notes in, facts out: sections, problems, negation, experiencer.
 
-:func:`analyze` reads one note and gives a :class:`~models.contracts.NoteAnalysis`; :func:`assert_span` says how a note
+:func:`analyze` reads one note and gives a :class:`~models.facts.NoteAnalysis`; :func:`assert_span` says how a note
 states one given span. Both run on :func:`models.notes.engine.default_engine`.
 """
 
 from __future__ import annotations
 
-from models.contracts import Assertion, NoteAnalysis
+from models.facts import Assertion, NoteAnalysis
 from models.notes.engine import NoteEngine, default_engine
 
 __all__ = ["NoteEngine", "analyze", "assert_span", "default_engine"]

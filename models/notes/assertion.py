@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from models.contracts import Assertion, Experiencer
+from models.facts import Assertion, Experiencer
 from models.notes.clauses import Clauses
 from models.notes.modifiers import END_MARK, YEAR_MARK, Commas, Direction, Effect, Modifier, modifiers
 from models.notes.sentences import Sentence

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
-from models.contracts import Code, FactKind
+from models.contracts import Code
+from models.facts import FactKind
 from models.notes.resources import LexiconError, read_rows
 
 LEXICON = (

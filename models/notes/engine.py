@@ -6,7 +6,7 @@ from bisect import bisect_left, bisect_right
 from functools import cache
 from typing import Protocol
 
-from models.contracts import Assertion, NoteAnalysis, NoteFact
+from models.facts import Assertion, NoteAnalysis, NoteFact
 from models.notes.assertion import assert_concepts
 from models.notes.concepts import Mention, find_mentions
 from models.notes.language import detect

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from models.contracts import Assertion, Experiencer
+from models.facts import Assertion, Experiencer
 from models.notes import assert_span
 
 Assert = Callable[[str, int, int], Assertion]

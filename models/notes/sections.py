@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from models.contracts import Assertion, Experiencer
+from models.facts import Assertion, Experiencer
 from models.notes.phrases import PhraseTrie
 from models.notes.resources import read_toml
 from models.notes.tokens import Tokens, tokenize

@@ -5,10 +5,11 @@ from itertools import permutations, product
 
 import numpy as np
 import pytest
+import torch
 
 from models import catalog
 from models.contracts import Geometry, InputDeclined, Model, Volume
-from models.imaging.hippocampus import input_warnings, result_warnings
+from models.imaging.hippocampus import HippocampusModel, input_warnings, result_warnings
 from models.imaging.preprocessing import prepare
 from tests.models.phantoms import blob, grid, rearranged, same_arrangement
 
@@ -124,6 +125,38 @@ def test_predicting_twice_gives_the_same_labels_on_the_grid_of_the_input(model: 
     assert first.labels.dtype == np.uint8
     assert np.array_equal(first.labels, second.labels)
     assert any("resampled" in warning for warning in first.warnings)
+
+
+def test_each_part_has_a_probability_map_on_the_grid_of_the_input_that_agrees_with_the_labels(model: Model) -> None:
+    volume = blob((40, 56, 38), spacing=0.85)
+
+    prediction = model.predict(volume)
+
+    assert prediction.labels is not None
+    assert prediction.labels.any()
+    assert [item.segment for item in prediction.maps] == [spec.label for spec in prediction.segments]
+    parts = np.stack([item.array for item in prediction.maps])
+    assert parts.dtype == np.float32
+    assert parts.shape == (2, *volume.array.shape)
+    assert parts.min() >= 0
+    assert parts.sum(axis=0).max() <= 1 + 1e-5
+    likeliest = np.concatenate([1 - parts.sum(axis=0, keepdims=True), parts]).argmax(axis=0)
+    assert (likeliest != prediction.labels).mean() < 1e-4
+    assert {(item.quantity.value, item.unit.value) for item in prediction.maps} == {("110854", "1")}
+
+
+def test_where_nothing_is_found_there_is_no_map(model: Model) -> None:
+    class Nothing(torch.nn.Module):
+        def forward(self, image: torch.Tensor) -> torch.Tensor:
+            logits = torch.zeros(1, 3, *image.shape[2:])
+            logits[:, 0] = 9
+            return logits
+
+    prediction = HippocampusModel(Nothing(), model.card, torch.device("cpu")).predict(blob())
+
+    assert prediction.labels is not None
+    assert not prediction.labels.any()
+    assert prediction.maps == ()
 
 
 def test_a_turned_grid_is_warned_of() -> None:

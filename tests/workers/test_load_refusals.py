@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from models.contracts import InputDeclined
 from node.errors import OverreadError
 from tests.workers.synthetic import ORIENTATIONS, Phantom, multi_frame, single_frames, write
 from workers.errors import GeometryRefused, SeriesRefused
-from workers.load import MAX_VOXELS, read_headers, read_series
+from workers.load import MAX_VOXELS, STRICT, read_headers, read_series
 
 
 def _delete(keyword: str) -> Callable[[Dataset], None]:
@@ -200,8 +201,16 @@ def test_the_real_tilted_head_is_refused_with_its_angle(real_data: Callable[[str
     paths = sorted((real_data("dicom-ct-head-qa") / "GE").glob("*.dcm"))
     with pytest.raises(GeometryRefused, match=r"leans by 18\.5 degrees"):
         read_series(paths)
-    with pytest.raises(GeometryRefused, match=r"leans by 18\.5 degrees"):
-        read_headers(paths)
+
+
+@pytest.mark.data
+def test_headers_of_slices_that_only_some_models_take_are_read_for_what_such_a_model_drew(
+    real_data: Callable[[str], Path],
+) -> None:
+    paths = sorted((real_data("dicom-ct-head-qa") / "GE").glob("*.dcm"))
+    heights = [float(ds.ImagePositionPatient[2]) for ds in read_headers(paths)]
+    assert len(heights) == 28
+    assert heights == sorted(heights)
 
 
 @pytest.mark.data
@@ -221,5 +230,31 @@ def test_the_real_uneven_head_is_refused_when_its_tilt_is_taken_away(
 @pytest.mark.data
 def test_a_real_scout_is_refused(real_data: Callable[[str], Path]) -> None:
     folder = real_data("dicom-ct-head-qa") / "Philips" / "S21570" / "S1000"
-    with pytest.raises(SeriesRefused):
+    with pytest.raises(SeriesRefused, match="every image of the series is a localiser"):
         read_series([path for path in sorted(folder.iterdir()) if path.name != "DIRFILE"])
+
+
+@pytest.mark.data
+def test_a_real_scout_among_real_slices_is_refused_or_left_out(
+    real_data: Callable[[str], Path], tmp_path: Path
+) -> None:
+    folder = real_data("dicom-ct-head-qa") / "Philips" / "S21570"
+    slices = [dcmread(path) for path in sorted((folder / "S2010").iterdir()) if path.name != "DIRFILE"]
+    scout = dcmread(next(path for path in sorted((folder / "S1000").iterdir()) if path.name != "DIRFILE"))
+    for keyword in ("SeriesInstanceUID", "FrameOfReferenceUID"):
+        setattr(scout, keyword, slices[0][keyword].value)
+    paths = write(tmp_path, [*slices[:14], scout, *slices[14:]])
+    with pytest.raises(GeometryRefused, match="localiser"):
+        read_series(paths)
+    loaded = read_series(paths, replace(STRICT, scouts="leave_out"))
+    assert loaded.volume.array.shape == (28, 512, 512)
+    assert loaded.warnings == ("Left out of the series: 1 image, a localiser or unlike the others.",)
+    assert str(scout.SOPInstanceUID) not in {str(ds.SOPInstanceUID) for ds in (*loaded.sources, *read_headers(paths))}
+
+
+@pytest.mark.data
+def test_a_real_enhanced_image_whose_frames_do_not_say_where_they_lie_is_refused(
+    real_data: Callable[[str], Path],
+) -> None:
+    with pytest.raises(GeometryRefused, match="does not say where its frames lie"):
+        read_series([real_data("dicom-pydicom-data") / "emri_small.dcm"])

@@ -18,8 +18,11 @@ from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.valuerep import DA, TM
 
-from models.contracts import Geometry
+from models.contracts import Geometry, Prediction
+from workers.errors import GeometryRefused
+from workers.geometry import Layout
 from workers.load import locate, quiet
+from workers.pixels import frame_count
 
 #: Type 2 attributes of the Patient and General Study modules (PS3.3 C.7.1.1, C.7.2.1): present, and empty if not known.
 TYPE_2 = (
@@ -44,10 +47,42 @@ PER_SLICE = (
 UTF_8 = "ISO_IR 192"
 
 
-def grid(sources: tuple[Dataset, ...]) -> tuple[Geometry, tuple[int, ...]]:
-    """Geometry of the source series and, for each slice of it, the index of its plane (frame) in ``sources``."""
-    _, stacked = locate(sources)
-    return stacked.geometry, stacked.order
+def grid(sources: tuple[Dataset, ...]) -> tuple[Layout, tuple[int, ...]]:
+    """Layout of the source slices and, for each of them, the index of its plane (frame) in ``sources``.
+
+    Leaning and uneven stacks have one too: its affine holds for a leaning stack and not for an uneven one, whose slices
+    lie at :attr:`~workers.geometry.Layout.positions`. A multi-frame image may have frames that are of no slice.
+    """
+    stack = locate(sources).survey.stack
+    return stack.layout, stack.order
+
+
+def check_planes(sources: tuple[Dataset, ...], prediction: Prediction, planes: str) -> None:
+    """Refuse to write what was drawn on other slices than these: the gate before writing.
+
+    Parameters
+    ----------
+    sources
+        Headers of the slices that results will refer to.
+    prediction
+        With labels and maps on these slices.
+    planes
+        Digest of the slices that were read for the model; where it is empty, only the shapes are looked at.
+
+    Raises
+    ------
+    GeometryRefused
+        If slices have come, gone or moved since.
+    """
+    with quiet():
+        found = locate(sources)
+        stack = found.survey.stack
+        if planes and found.digest(stack) != planes:
+            raise GeometryRefused("the slices of the series are not those, or not where those lay, that the model saw")
+    arrays = [prediction.labels, *(item.array for item in prediction.maps)]
+    for array in arrays:
+        if array is not None and array.shape != stack.layout.shape:
+            raise GeometryRefused(f"what was drawn has the shape {array.shape}, the series has {stack.layout.shape}")
 
 
 def prepare(sources: tuple[Dataset, ...], texts: Iterable[str]) -> list[Dataset]:
@@ -70,7 +105,7 @@ def prepare(sources: tuple[Dataset, ...], texts: Iterable[str]) -> list[Dataset]
         del first.SpecificCharacterSet
     _complete(first)
     if "PerFrameFunctionalGroupsSequence" in first:
-        _share_groups(first)
+        _share_groups(first, locate(sources).survey.stack.order[0] if frame_count(first) > 1 else 0)
         return [first]
     rest = [_slice(ds, first) for ds in sources[1:]]
     return [first, *rest]
@@ -118,8 +153,26 @@ def _complete(ds: Dataset) -> None:
     _empty_unless(ds, "PatientBirthDate", DA)
     _empty_unless(ds, "StudyDate", DA)
     _empty_unless(ds, "StudyTime", TM)
+    _drop_broken_references(ds)
+    _drop_unexplained_removal(ds)
     if _thickness(ds) is None:
         ds.SliceThickness = None  # highdicom asks for it; the builder writes pixel measures of its own
+
+
+def _drop_broken_references(ds: Dataset) -> None:
+    """Leave out references to study and patient that name no SOP class or instance, as de-identified images have."""
+    for keyword in ("ReferencedStudySequence", "ReferencedPatientSequence"):
+        if not all(
+            item.get("ReferencedSOPClassUID") and item.get("ReferencedSOPInstanceUID") for item in ds.get(keyword) or []
+        ):
+            del ds[keyword]
+
+
+def _drop_unexplained_removal(ds: Dataset) -> None:
+    """Leave out that identity was removed where the source does not say how: PS3.3 C.7.1.1 wants both or neither."""
+    if not ds.get("DeidentificationMethod") and not ds.get("DeidentificationMethodCodeSequence"):
+        for keyword in ("PatientIdentityRemoved", "DeidentificationMethod", "DeidentificationMethodCodeSequence"):
+            ds.pop(keyword, None)
 
 
 def _empty_unless(ds: Dataset, keyword: str, parse: Callable[[Any], dt.date | dt.time | None]) -> None:
@@ -143,27 +196,31 @@ def _slice(ds: Dataset, first: Dataset) -> Dataset:
     return copy
 
 
-def _share_groups(ds: Dataset) -> None:
-    """Put plane orientation and pixel measures, which all frames have in common, where highdicom looks for them."""
+def _share_groups(ds: Dataset, frame: int) -> None:
+    """Put plane orientation and pixel measures, which all frames of the stack have, where highdicom looks for them."""
     if not ds.get("SharedFunctionalGroupsSequence"):
         ds.SharedFunctionalGroupsSequence = [Dataset()]
     shared = ds.SharedFunctionalGroupsSequence[0]
     for keyword in ("PlaneOrientationSequence", "PixelMeasuresSequence"):
         if keyword not in shared:
-            shared[keyword] = ds.PerFrameFunctionalGroupsSequence[0][keyword]
+            shared[keyword] = ds.PerFrameFunctionalGroupsSequence[frame][keyword]
 
 
 def pixel_measures(source: Dataset, geometry: Geometry) -> PixelMeasuresSequence:
     """Pixel Measures macro of a segmentation on the source's grid (PS3.3 C.7.6.16.2.1).
 
-    Spacing between slices is what the positions say, not what the header claims. Where the source names no slice
-    thickness, a segmentation's slice is as thick as the slices are apart.
+    Spacing between slices is what the positions say, not what the header claims: along the normal, and only where it is
+    the same everywhere. Where the source names no slice thickness, a segmentation's slice is as thick as the slices are
+    apart, of uneven ones the nearest.
     """
     between, *in_plane = (round(value, 9) for value in geometry.spacing)
+    even, nearest = True, between
+    if isinstance(geometry, Layout):
+        even, between, nearest = geometry.even, round(geometry.step_mm, 9), round(float(geometry.gaps.min()), 9)
     return PixelMeasuresSequence(
         pixel_spacing=[float(value) for value in source.get("PixelSpacing", in_plane)],
-        slice_thickness=_thickness(source) or between,
-        spacing_between_slices=between,
+        slice_thickness=_thickness(source) or _frame_thickness(source) or (between if even else nearest),
+        spacing_between_slices=between if even else None,
     )
 
 
@@ -174,6 +231,15 @@ def _thickness(ds: Dataset) -> float | None:
     except (TypeError, ValueError):
         return None
     return thickness if 0 < thickness < math.inf else None
+
+
+def _frame_thickness(ds: Dataset) -> float | None:
+    """Slice Thickness of the Pixel Measures macro (PS3.3 C.7.6.16.2.1) that all frames share, or of the first."""
+    for keyword in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"):
+        for group in (ds.get(keyword) or [])[:1]:
+            for measures in (group.get("PixelMeasuresSequence") or [])[:1]:
+                return _thickness(measures)
+    return None
 
 
 def plane_orientation(source: Dataset) -> PlaneOrientationSequence:

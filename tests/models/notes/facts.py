@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from models.contracts import Assertion, Experiencer, NoteFact
+from models.facts import Assertion, Experiencer, NoteFact
 from models.notes import analyze
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from models.contracts import Assertion
+from models.facts import Assertion
 from models.notes import analyze
 from tests.models.notes.facts import said, words
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from models.contracts import FactKind
+from models.facts import FactKind
 from models.notes import analyze
 from models.notes.codes import concepts
 from models.notes.concepts import find_mentions

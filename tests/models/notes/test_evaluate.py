@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from models.contracts import Assertion
+from models.facts import Assertion
 from models.notes.evaluate import Example, Score, evaluate, locate, read_negex, table
 
 NEGATION_FLOOR = 0.95  # F1 on the marked sentences of reports 1 to 60

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from pydicom.dataelem import RawDataElement
 from pydicom.tag import Tag
 
-from tests.workers.synthetic import Phantom, result_input, single_frames, write
-from workers.load import quiet, read_series
+from tests.workers.stacks import Frame, Uneven, enhanced
+from tests.workers.synthetic import ORIENTATIONS, Phantom, multi_frame, result_input, single_frames, write
+from workers.load import quiet, read_headers, read_series
 from workers.results import build_all
+from workers.results.headers import grid, pixel_measures, plane_orientation, prepare
 
 
 @pytest.mark.parametrize(
@@ -33,7 +36,27 @@ def test_a_value_that_is_none_of_its_kind_keeps_no_result_from_being_built(
             frame.SeriesNumber = 5
             frame[Tag(tag)] = RawDataElement(Tag(tag), vr, len(value), value, 0, False, True)
         sources = read_series(write(tmp_path, frames)).sources
-        built = build_all(result_input(sources, Phantom().shape))
-    assert str(built["seg"][keyword].value) == expected
-    measures = built["seg"].SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
+        [seg] = build_all(result_input(sources, Phantom().shape))["seg"]
+    assert str(seg[keyword].value) == expected
+    measures = seg.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
     assert measures.SliceThickness > 0
+
+
+def test_slice_thickness_of_an_enhanced_image_is_that_of_its_pixel_measures(tmp_path: Path) -> None:
+    phantom = Phantom()
+    sources = read_series(write(tmp_path, [multi_frame(phantom, range(6))])).sources
+    measures = pixel_measures(sources[0], grid(sources)[0])
+    assert (measures[0].SliceThickness, measures[0].SpacingBetweenSlices) == (2, 2.5)
+    del sources[0].SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0].SliceThickness
+    assert pixel_measures(sources[0], grid(sources)[0])[0].SliceThickness == 2.5
+
+
+def test_what_highdicom_is_given_of_several_stacks_in_one_image_is_the_orientation_of_the_one_that_is_read(
+    tmp_path: Path,
+) -> None:
+    axial = Uneven([0, 2.5, 5, 7.5, 10], cosines=ORIENTATIONS["axial"])
+    other = replace(axial, cosines=ORIENTATIONS["sagittal"], heights=[0, 2.5, 5])
+    frames = [*(Frame(other, k) for k in range(3)), *(Frame(axial, k) for k in range(5))]
+    sources = read_headers(write(tmp_path, [enhanced(frames)]))
+    [image] = prepare(sources, ())
+    assert plane_orientation(image)[0].ImageOrientationPatient == list(axial.cosines)

@@ -1,0 +1,71 @@
+"""What is found in clinical notes: frozen dataclasses, nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from models.contracts import Code
+
+
+class Experiencer(StrEnum):
+    """Whom a statement of a note is about."""
+
+    PATIENT = "patient"
+    FAMILY = "family"
+    OTHER = "other"
+
+
+class FactKind(StrEnum):
+    """What kind of thing a note's fact is."""
+
+    PROBLEM = "problem"
+    SYMPTOM = "symptom"
+    PROCEDURE = "procedure"
+    MEDICATION = "medication"
+    RISK_FACTOR = "risk_factor"
+
+
+@dataclass(frozen=True, slots=True)
+class Assertion:
+    """How a note states a concept: the ConText properties (Harkema et al., J Biomed Inform 2009;42:839)."""
+
+    negated: bool = False
+    uncertain: bool = False
+    historical: bool = False
+    hypothetical: bool = False
+    experiencer: Experiencer = Experiencer.PATIENT
+
+    @property
+    def present(self) -> bool:
+        """Whether the note says that the patient has it now."""
+        return not (self.negated or self.uncertain or self.historical or self.hypothetical) and (
+            self.experiencer is Experiencer.PATIENT
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class NoteFact:
+    """One concept in a note with where it stands and how it is asserted.
+
+    ``start`` and ``end`` are character offsets into the note's text, ``text[start:end] == surface``.
+    """
+
+    kind: FactKind
+    code: Code
+    surface: str
+    start: int
+    end: int
+    section: str
+    assertion: Assertion
+
+
+@dataclass(frozen=True, slots=True)
+class NoteAnalysis:
+    """All facts of one note, in text order, with the engine and version that found them."""
+
+    language: str
+    facts: tuple[NoteFact, ...]
+    sections: tuple[tuple[str, int, int], ...]
+    engine: str
+    version: str
