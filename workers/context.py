@@ -73,8 +73,12 @@ class Context:
 
     def paths(self, session: Session, job: Job) -> list[Path]:
         """Return the files of a job's series."""
-        query = select(Instance.path).where(Instance.series_fk == job.series_fk).order_by(Instance.id)
-        return [self.root / SPOOL / path for path in session.scalars(query)]
+        return [path for _, path in self.files(session, job)]
+
+    def files(self, session: Session, job: Job) -> list[tuple[str, Path]]:
+        """Return SOP Instance UID and file of each instance of a job's series."""
+        query = select(Instance.uid, Instance.path).where(Instance.series_fk == job.series_fk).order_by(Instance.id)
+        return [(uid, self.root / SPOOL / path) for uid, path in session.execute(query)]
 
     @property
     def root(self) -> Path:

@@ -6,42 +6,45 @@ so that a second run finds its work done.
 
 from __future__ import annotations
 
-import datetime as dt
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from io import BytesIO
-from typing import Any
 
 from pydicom import Dataset, dcmread
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from models.contracts import Code, Experiencer, NoteAnalysis
 from node import __version__, durable
 from node.records import jobs, results
-from node.records.notes import notes_for_study
-from node.records.schema import Job, Note, Order, Result, now
-from node.records.states import JobState, NoteState
-from workers import predictions
+from node.records.schema import Job, Note, Result, now
+from node.records.states import JobState
+from workers import gather, predictions
 from workers.context import Context
-from workers.results import build_all
-from workers.results.common import OrderContext, Predecessor, ReportedFact, ResultInput, sr_uid
+from workers.keypixels import read_key_slices
+from workers.plan import Plan, form, make_plan
+from workers.results import DOCUMENTS, build_all
+from workers.results.common import Predecessor, ResultInput, document_uid, sr_uid
+from workers.results.headers import check_planes
+from workers.results.keys import key_slices
 from workers.results.oru import build_oru, control_id
+from workers.results.profile import DEFAULT, Profile
 
 ROUNDS = 5
 """How often a report is begun anew because a note came while it was built."""
 
 
 @dataclass(frozen=True, slots=True)
-class Built:
+class Made:
     """One object, on disk."""
 
     kind: str
+    profile: str
     uid: str
     sop_class: str
     path: str
     sha256: str
+    predecessor: str = ""
 
 
 def make(context: Context, job_id: str) -> None:
@@ -51,44 +54,37 @@ def make(context: Context, job_id: str) -> None:
             job = session.get(Job, job_id)
             if job is None or job.state is not JobState.INFERRED:
                 return
-            notes = _notes(session, job)
-            digest = _digest(job, notes)
+            plan = make_plan(context.settings.destinations, job.destinations)
+            notes = gather.notes_of(session, job)
+            digest = gather.digest_of(job, notes)
             inp = _gather(context, session, job, notes, digest)
-            known = set(session.scalars(select(Result.uid).where(Result.job_fk == job_id)))
-            built = [] if sr_uid(inp) in known else list(_build(context, inp, job, known))
-        if _finish(context, job_id, inp, digest, built):
+            made = [] if _is_made(session, job, inp, plan) else list(_build(context, session, inp, job, plan))
+        if _finish(context, job_id, plan, digest, made):
             return
     context.log.warning("build.unsettled", job=job_id)  # stays INFERRED: the gateway asks again
 
 
 def _gather(context: Context, session: Session, job: Job, notes: list[Note], digest: str) -> ResultInput:
     previous = results.newest(session, job, "sr")
+    sources = context.headers(session, job)
     prediction, card = predictions.read(context.root / job.prediction)
+    check_planes(sources, prediction, predictions.read_planes(context.root / job.prediction))
     inp = ResultInput(
-        sources=context.headers(session, job),
+        sources=sources,
         prediction=prediction,
         card=card,
         input_digest=job.input_digest,
         context_digest=digest,
         job_id=job.id,
-        now=_made_at(job, notes),
+        now=gather.made_at(job, notes),
         software_version=__version__,
-        note_facts=tuple(fact for note in notes for fact in _facts(note)),
-        order=_order(job.study.order),
+        note_facts=tuple(fact for note in notes for fact in gather.facts_of(note)),
+        order=gather.order_context(job.study.order),
         institution=context.settings.node.institution,
     )
-    if previous is None:
-        return inp
-    if session.scalar(select(Result.id).where(Result.uid == sr_uid(inp))) is not None:
+    if previous is not None and session.scalar(select(Result.id).where(Result.uid == sr_uid(inp))) is not None:
         inp = returned(inp, previous)
-    return inp if previous.uid == sr_uid(inp) else _superseding(context, inp, previous)
-
-
-def _made_at(job: Job, notes: Iterable[Note]) -> dt.datetime:
-    """When the last thing that the report rests on was there: the same for every repetition, and so are the bytes."""
-    order = job.study.order
-    known = [job.started_at or job.created_at, *(note.received_at for note in notes)]
-    return max([*known, order.updated_at] if order is not None else known)
+    return inp
 
 
 def returned(inp: ResultInput, newest: Result) -> ResultInput:
@@ -106,102 +102,78 @@ def returned(inp: ResultInput, newest: Result) -> ResultInput:
     return after[0] if newest.uid == sr_uid(after[0]) else after[1]
 
 
-def _superseding(context: Context, inp: ResultInput, previous: Result) -> ResultInput:
-    before = dcmread(context.root / previous.path, stop_before_pixels=True, specific_tags=["SeriesInstanceUID"])
-    return replace(inp, predecessor=Predecessor(previous.sop_class, previous.uid, str(before.SeriesInstanceUID)))
+def _is_made(session: Session, job: Job, inp: ResultInput, plan: Plan) -> bool:
+    """Whether the report of this context is there, and every kind and profile that somebody is to get."""
+    rows = session.execute(select(Result.uid, Result.kind, Result.profile).where(Result.job_fk == job.id)).all()
+    there = {(kind, profile) for _, kind, profile in rows}
+    wanted = {(kind, form(kind, profile).key) for profile in plan.profiles for kind in plan.kinds(profile)}
+    return sr_uid(inp) in {uid for uid, _, _ in rows} and wanted <= there
 
 
-def _notes(session: Session, job: Job) -> list[Note]:
-    return [note for note in notes_for_study(session, job.study) if note.state is NoteState.ANALYSED]
-
-
-def _digest(job: Job, notes: Iterable[Note]) -> str:
-    """Digest of everything beside the images: another report is due when it changes."""
-    order = job.study.order
-    known = [] if order is None else [order.accession_number, order.placer_number, order.filler_number, order.reason]
-    stated = [
-        "|".join((note.source, note.document_number, fact.code_value, f"{fact.start}-{fact.end}", *_how(fact)))
-        for note in notes
-        for fact in note.facts
-    ]
-    return jobs.context_digest([*known, *sorted(stated)])
-
-
-def _how(fact: Any) -> list[str]:
-    words = [word for word in ("negated", "uncertain", "historical", "hypothetical") if getattr(fact, word)]
-    return [*words, fact.experiencer]
-
-
-def _facts(note: Note) -> list[ReportedFact]:
-    return [
-        ReportedFact(
-            code=Code(fact.code_value, fact.code_scheme, fact.code_meaning),
-            kind=fact.kind,
-            negated=fact.negated,
-            uncertain=fact.uncertain,
-            historical=fact.historical,
-            hypothetical=fact.hypothetical,
-            experiencer=Experiencer(fact.experiencer),
-            document_number=note.document_number,
-            section=fact.section,
-            written_at=note.written_at,
-            start=fact.start,
-            end=fact.end,
-        )
-        for fact in note.facts
-    ]
-
-
-def _order(order: Order | None) -> OrderContext | None:
-    if order is None:
-        return None
-    procedure = None
-    if order.procedure_code and order.procedure_scheme:
-        procedure = Code(order.procedure_code, order.procedure_scheme, order.procedure_text or order.procedure_code)
-    return OrderContext(
-        accession_number=order.accession_number,
-        placer_number=order.placer_number,
-        filler_number=order.filler_number,
-        procedure=procedure,
-        procedure_text=order.procedure_text,
-        reason=order.reason,
-    )
-
-
-def _build(context: Context, inp: ResultInput, job: Job, known: set[str]) -> Iterable[Built]:
-    """Build what is not there yet: SEG once per prediction, SR and ORU once per context."""
+def _build(context: Context, session: Session, inp: ResultInput, job: Job, plan: Plan) -> Iterator[Made]:
+    """Build what is not there yet, in every profile, and the message."""
+    known = set(session.scalars(select(Result.uid).where(Result.job_fk == job.id)))
     folder = f"results/{hashlib.sha256(job.study.uid.encode()).hexdigest()[:16]}"
-    objects = build_all(inp)
-    for kind, ds in objects.items():
-        if str(ds.SOPInstanceUID) not in known:
-            yield _keep_object(context, folder, kind, ds)
-    message = build_oru(inp, objects, job.study, context.settings.hl7)
-    yield _keep(context, folder, "oru", control_id(inp), "", ".hl7", message)
+    if plan.pictures:
+        files = dict(context.files(session, job))
+        inp = replace(inp, key_slices=tuple(read_key_slices(files, inp.sources, key_slices(inp))))
+    built = {}
+    for profile in plan.profiles:
+        before = _predecessors(context, session, inp, job, profile)
+        built[profile] = build_all(inp, profile, plan.kinds(profile), before)
+        for kind, objects in built[profile].items():
+            for ds in objects:
+                if str(ds.SOPInstanceUID) not in known:
+                    yield _keep_object(context, folder, kind, profile, ds, before.get(kind))
+    before = _predecessors(context, session, inp, job, DEFAULT)
+    message = build_oru(
+        replace(inp, predecessor=before.get("sr")), built[plan.primary], job.study, context.settings.hl7
+    )
+    if control_id(inp) not in known:
+        yield _keep(context, folder, ".hl7", message, Made("oru", "", control_id(inp), "", "", ""))
 
 
-def _keep_object(context: Context, folder: str, kind: str, ds: Dataset) -> Built:
+def _predecessors(
+    context: Context, session: Session, inp: ResultInput, job: Job, profile: Profile
+) -> dict[str, Predecessor]:
+    """Documents of a profile that new ones supersede, by kind."""
+    found = {}
+    for kind in DOCUMENTS:
+        own = form(kind, profile)
+        row = results.newest(session, job, kind, own.key)
+        if row is not None and row.uid != document_uid(inp, kind, own):
+            before = dcmread(context.root / row.path, stop_before_pixels=True, specific_tags=["SeriesInstanceUID"])
+            found[kind] = Predecessor(row.sop_class, row.uid, str(before.SeriesInstanceUID))
+    return found
+
+
+def _keep_object(
+    context: Context, folder: str, kind: str, profile: Profile, ds: Dataset, before: Predecessor | None
+) -> Made:
     buffer = BytesIO()
     ds.save_as(buffer, enforce_file_format=True)
-    return _keep(context, folder, kind, str(ds.SOPInstanceUID), str(ds.SOPClassUID), ".dcm", buffer.getvalue())
+    superseded = before.sop_instance_uid if before is not None else ""
+    made = Made(kind, form(kind, profile).key, str(ds.SOPInstanceUID), str(ds.SOPClassUID), "", "", superseded)
+    return _keep(context, folder, ".dcm", buffer.getvalue(), made)
 
 
-def _keep(context: Context, folder: str, kind: str, uid: str, sop_class: str, suffix: str, data: bytes) -> Built:
+def _keep(context: Context, folder: str, suffix: str, data: bytes, made: Made) -> Made:
     """Write a file that is on the disk before the records say that it exists."""
-    path = context.root / folder / f"{uid}{suffix}"
+    path = context.root / folder / f"{made.uid}{suffix}"
     durable.write(path, data)
-    return Built(kind, uid, sop_class, f"{folder}/{path.name}", hashlib.sha256(data).hexdigest())
+    return replace(made, path=f"{folder}/{path.name}", sha256=hashlib.sha256(data).hexdigest())
 
 
-def _finish(context: Context, job_id: str, inp: ResultInput, digest: str, built: list[Built]) -> bool:
+def _finish(context: Context, job_id: str, plan: Plan, digest: str, made: list[Made]) -> bool:
     """Record objects and deliveries and end the job. False if a note or order came meanwhile: build anew."""
     with context.records.write() as session:
         job = session.get_one(Job, job_id)
         if job.state is not JobState.INFERRED:
             return True
-        if _digest(job, _notes(session, job)) != digest:
+        if gather.digest_of(job, gather.notes_of(session, job)) != digest:
             return False
-        for item in built:
-            results.add(session, job, _row(item, inp), _destinations(context, job, item.kind))
+        for item in made:
+            results.add(session, job, _row(item), plan.receivers(item.kind, item.profile))
         job.context_digest = digest
         jobs.step(job, JobState.DONE)
         job.finished_at = now()
@@ -209,44 +181,13 @@ def _finish(context: Context, job_id: str, inp: ResultInput, digest: str, built:
     return True
 
 
-def _row(item: Built, inp: ResultInput) -> Result:
-    superseded = inp.predecessor.sop_instance_uid if inp.predecessor and item.kind == "sr" else ""
+def _row(item: Made) -> Result:
     return Result(
         kind=item.kind,
+        profile=item.profile,
         uid=item.uid,
         sop_class=item.sop_class,
         path=item.path,
         sha256=item.sha256,
-        predecessor=superseded,
+        predecessor=item.predecessor,
     )
-
-
-def _destinations(context: Context, job: Job, kind: str) -> list[str]:
-    wanted = set(job.destinations)
-    return [
-        item.name
-        for item in context.settings.destinations
-        if kind in item.accepts and (not wanted or item.name in wanted)
-    ]
-
-
-def fact_rows(analysis: NoteAnalysis) -> list[dict[str, Any]]:
-    """Return a note's facts as the records keep them."""
-    return [
-        {
-            "kind": fact.kind.value,
-            "code_value": fact.code.value,
-            "code_scheme": fact.code.scheme,
-            "code_meaning": fact.code.meaning,
-            "surface": fact.surface,
-            "start": fact.start,
-            "end": fact.end,
-            "section": fact.section,
-            "negated": fact.assertion.negated,
-            "uncertain": fact.assertion.uncertain,
-            "historical": fact.assertion.historical,
-            "hypothetical": fact.assertion.hypothetical,
-            "experiencer": fact.assertion.experiencer.value,
-        }
-        for fact in analysis.facts
-    ]

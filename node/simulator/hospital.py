@@ -53,6 +53,7 @@ kind = "dicom"
 host = "127.0.0.1"
 port = {pacs}
 ae_title = "SIM_PACS"
+send = ["seg", "sr", "pm", "kos", "gsps", "sc", "pdf"]
 [[destinations]]
 name = "ris"
 kind = "mllp"
@@ -220,7 +221,7 @@ class Hospital:
 
     def _places(self, study: Study) -> Iterator[tuple[str, Path]]:
         for result in _results(study):
-            if result.kind in ("seg", "sr"):
+            if result.kind != "oru" and not result.profile:
                 yield f"{result.kind.upper()} in the PACS", self._pacs.folder / study.uid / f"{result.uid}.dcm"
 
     def _got(self, control_id: str) -> Path | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from pydicom import dcmread
 
 pytestmark = pytest.mark.e2e
 
@@ -45,7 +46,16 @@ def test_the_demo_shows_a_study_from_order_to_report_and_ends_with_status_0(tmp_
         assert word in done.stdout
     assert "Alzheimer disease: uncertain" in done.stdout
     assert "more segments, all in the file" in done.stdout
-    assert len(list((folder / "pacs").rglob("*.dcm"))) == 2
+    classes = {dcmread(path, stop_before_pixels=True).SOPClassUID.name for path in (folder / "pacs").rglob("*.dcm")}
+    assert classes == {
+        "Segmentation Storage",
+        "Comprehensive 3D SR Storage",
+        "Parametric Map Storage",
+        "Key Object Selection Document Storage",
+        "Grayscale Softcopy Presentation State Storage",
+        "Secondary Capture Image Storage",
+        "Encapsulated PDF Storage",
+    }
     assert len(list((folder / "ris").glob("*.hl7"))) == 1
     assert left_behind(folder) == []
 

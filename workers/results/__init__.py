@@ -5,34 +5,70 @@ A builder is one file here and one line in :data:`BUILDERS`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 
 from pydicom.dataset import Dataset
 
-from workers.results.common import ResultInput
-from workers.results.seg import build_seg
+from workers.results.common import Predecessor, ResultInput
+from workers.results.gsps import build_gsps
+from workers.results.kos import build_kos
+from workers.results.pdf import build_pdf
+from workers.results.pm import build_pms
+from workers.results.profile import DEFAULT, Profile
+from workers.results.sc import build_scs
+from workers.results.seg import build_segs
 from workers.results.sr import build_sr
 
-Builder = Callable[[ResultInput, Mapping[str, Dataset]], Dataset | None]
+Built = Mapping[str, Sequence[Dataset]]
+"""What was built before, by kind."""
+
+Builder = Callable[[ResultInput, Profile, Built], Sequence[Dataset]]
+"""Gives the objects of its kind: none where the prediction has nothing for them."""
 
 
-def _seg(inp: ResultInput, _built: Mapping[str, Dataset]) -> Dataset | None:
-    return build_seg(inp) if inp.prediction.labels is not None and inp.prediction.segments else None
+def _segs(inp: ResultInput, profile: Profile, _built: Built) -> Sequence[Dataset]:
+    drawn = inp.prediction.labels is not None and inp.prediction.segments
+    return build_segs(inp, profile) if drawn else ()
 
 
-def _sr(inp: ResultInput, built: Mapping[str, Dataset]) -> Dataset | None:
-    return build_sr(inp, built.get("seg"))
+def _sr(inp: ResultInput, profile: Profile, built: Built) -> Sequence[Dataset]:
+    return (build_sr(inp, built.get("seg", ()), profile),)
 
 
-#: Builders by kind, in the order in which they run: each sees what was built before it, and may give None.
-BUILDERS: Mapping[str, Builder] = {"seg": _seg, "sr": _sr}
+#: Builders by kind, in the order in which they run: each sees what was built before it.
+BUILDERS: Mapping[str, Builder] = {
+    "seg": _segs,
+    "pm": build_pms,
+    "sr": _sr,
+    "kos": build_kos,
+    "gsps": build_gsps,
+    "sc": build_scs,
+    "pdf": build_pdf,
+}
+
+#: Kinds that come in several profiles, and kinds that tell of notes and order besides the images.
+PROFILED = frozenset({"seg", "sr"})
+DOCUMENTS = frozenset({"sr", "pdf"})
 
 
-def build_all(inp: ResultInput) -> dict[str, Dataset]:
-    """Build every DICOM result of a prediction, by kind; the segmentation is left out where nothing is drawn."""
-    built: dict[str, Dataset] = {}
+def build_all(
+    inp: ResultInput,
+    profile: Profile = DEFAULT,
+    kinds: Collection[str] = ("seg", "sr"),
+    predecessors: Mapping[str, Predecessor] | None = None,
+) -> dict[str, Sequence[Dataset]]:
+    """Build the DICOM results of a prediction in one profile, by kind; a kind with nothing to show is left out.
+
+    Parameters
+    ----------
+    predecessors
+        By kind, the document of this profile that the new one supersedes; where it is not given, the report's is
+        that of ``inp``.
+    """
+    before = {"sr": inp.predecessor} if predecessors is None else predecessors
+    built: dict[str, Sequence[Dataset]] = {}
     for kind, builder in BUILDERS.items():
-        ds = builder(inp, built)
-        if ds is not None:
-            built[kind] = ds
+        if kind in kinds and (objects := builder(replace(inp, predecessor=before.get(kind)), profile, built)):
+            built[kind] = objects
     return built

@@ -20,12 +20,13 @@ from highdicom.sr import (
 from pydicom.sr.codedict import codes
 from pydicom.valuerep import DT
 
-from models.contracts import Code, Experiencer
+from models.contracts import Code
+from models.facts import Experiencer
 from workers.results.common import ReportedFact, concept
 
 CLINICAL_INFORMATION = Code("55752-0", "LN", "Clinical Information")
 
-#: Concept names by kind of fact (values of :class:`models.contracts.FactKind`).
+#: Concept names by kind of fact (values of :class:`models.facts.FactKind`).
 KINDS: Mapping[str, Code] = {
     "problem": Code("55607006", "SCT", "Problem"),
     "symptom": Code("418799008", "SCT", "Symptom"),

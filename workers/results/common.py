@@ -12,7 +12,9 @@ from highdicom.sr.coding import CodedConcept
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 
-from models.contracts import Code, Experiencer, ModelCard, Prediction, Side
+from models.contracts import Code, Finding, FloatArray, ModelCard, Prediction, Side
+from models.facts import Experiencer
+from workers.results.profile import DEFAULT, Profile
 
 #: Name space of all UIDs that are derived here: never changed, or retries of older jobs would make new objects.
 NAMESPACE = uuid.UUID("5b1f5a37-0a67-5d0c-9a3e-0c1d53a6f2b4")
@@ -40,7 +42,7 @@ ALGORITHM_FAMILY = codes.cid7162.ArtificialIntelligence
 class ReportedFact:
     """One fact of a clinical note as the report shows it, with where it stands.
 
-    ``kind`` is a :class:`models.contracts.FactKind` value; ``document_number``, ``section``, ``start`` and ``end``
+    ``kind`` is a :class:`models.facts.FactKind` value; ``document_number``, ``section``, ``start`` and ``end``
     (character offsets into the note's text) lead back to the words.
     """
 
@@ -80,6 +82,22 @@ class Predecessor:
 
 
 @dataclass(frozen=True, eq=False)
+class KeySlice:
+    """Pixels of a slice that people should look at.
+
+    Parameters
+    ----------
+    index
+        Slice, in the order of :attr:`ResultInput.sources` (frame order of the array for a multi-frame image).
+    array
+        ``[row, column]`` float32, modality values.
+    """
+
+    index: int
+    array: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
 class ResultInput:
     """Everything that builders need; they read nothing else, so the same input makes the same object.
 
@@ -106,7 +124,10 @@ class ResultInput:
     institution
         Where the node stands, or "".
     predecessor
-        The report that this one supersedes.
+        The document of the same kind and profile that this one supersedes.
+    key_slices
+        Pixels of the slices that :func:`workers.results.keys.key_slices` chooses; empty where nothing that shows
+        pixels is built.
     """
 
     sources: tuple[Dataset, ...]
@@ -121,6 +142,7 @@ class ResultInput:
     order: OrderContext | None = None
     institution: str = ""
     predecessor: Predecessor | None = None
+    key_slices: tuple[KeySlice, ...] = ()
 
     @property
     def image(self) -> Dataset:
@@ -146,19 +168,33 @@ def _model_parts(inp: ResultInput) -> tuple[str, ...]:
     )
 
 
-def series_uid(inp: ResultInput, kind: str) -> str:
-    """Series that holds the results of one kind of one model on one series."""
-    return derive_uid("series", *_model_parts(inp), kind)
+def series_uid(inp: ResultInput, kind: str, profile: Profile = DEFAULT) -> str:
+    """Series that holds the results of one kind and profile of one model on one series."""
+    return derive_uid("series", *_model_parts(inp), kind, *_profile_parts(profile))
+
+
+def image_uid(inp: ResultInput, kind: str, profile: Profile = DEFAULT, *parts: str) -> str:
+    """SOP Instance UID of an object that depends on the images and the model alone."""
+    return derive_uid(*_model_parts(inp), inp.input_digest, kind, *_profile_parts(profile), *parts)
+
+
+def document_uid(inp: ResultInput, kind: str, profile: Profile = DEFAULT) -> str:
+    """SOP Instance UID of a document, which tells of notes and order too: another one for others of these."""
+    return derive_uid(*_model_parts(inp), inp.input_digest, inp.context_digest, kind, *_profile_parts(profile))
+
+
+def _profile_parts(profile: Profile) -> tuple[str, ...]:
+    return (profile.key,) if profile.key else ()
 
 
 def seg_uid(inp: ResultInput) -> str:
-    """SOP Instance UID of the segmentation: another one for other images or another model."""
-    return derive_uid(*_model_parts(inp), inp.input_digest, "seg")
+    """SOP Instance UID of the default segmentation."""
+    return image_uid(inp, "seg")
 
 
 def sr_uid(inp: ResultInput) -> str:
-    """SOP Instance UID of the report: as the segmentation's, and another one for other notes or another order."""
-    return derive_uid(*_model_parts(inp), inp.input_digest, inp.context_digest, "sr")
+    """SOP Instance UID of the default report."""
+    return document_uid(inp, "sr")
 
 
 def device_uid(card: ModelCard) -> str:
@@ -171,14 +207,57 @@ def device_serial(card: ModelCard) -> str:
     return (card.weights_sha256 or hashlib.sha256(f"{card.name} {card.version}".encode()).hexdigest())[:16]
 
 
-def tracking_id(inp: ResultInput, label: str) -> str:
-    """Tracking Identifier for people: model and label."""
-    return f"{inp.card.name} {label}"
+def tracking_id(inp: ResultInput, of: Finding | str) -> str:
+    """Tracking Identifier for people: model, label, side and lesion, and which of several that are alike in these."""
+    finding = _finding(inp, of)
+    if finding is None:
+        return f"{inp.card.name} {of}"
+    place = _place(inp, finding)
+    words = (inp.card.name, finding.label, finding.side or "", finding.lesion, str(place + 1) if place else "")
+    return " ".join(word for word in words if word)
 
 
-def tracking_uid(inp: ResultInput, label: str) -> str:
-    """Tracking Unique Identifier: one per series and label, the same for every model version and retry."""
-    return derive_uid("tracking", str(inp.image.SeriesInstanceUID), inp.card.name, label)
+def tracking_uid(inp: ResultInput, of: Finding | str) -> str:
+    """Tracking Unique Identifier: the same for the same thing in every study of the patient, version and retry.
+
+    A thing is told from others by its label with its side, or by the name of the lesion that the model gives. Where
+    neither side nor lesion is known, where several findings are alike in both, or the patient has no identifier, it is
+    the same within its series only: two things must never share an identifier (PS3.3 table C.8.20-4).
+
+    Parameters
+    ----------
+    inp
+        What is reported.
+    of
+        A finding, or the label of one; of findings with the same label the first.
+    """
+    series, patient = str(inp.image.SeriesInstanceUID), str(inp.image.get("PatientID") or "")
+    finding = _finding(inp, of)
+    if finding is None:
+        return derive_uid("tracking", series, inp.card.name, str(of))
+    identity = (finding.side or "", finding.lesion)
+    place, alike = _place(inp, finding), len(_alike(inp, finding))
+    if patient and any(identity) and alike == 1:
+        issuer = str(inp.image.get("IssuerOfPatientID") or "")
+        return derive_uid("tracking", issuer, patient, inp.card.name, finding.label, *identity)
+    told = (*identity, str(place)) if any(identity) or place else ()
+    return derive_uid("tracking", series, inp.card.name, finding.label, *told)
+
+
+def _finding(inp: ResultInput, of: Finding | str) -> Finding | None:
+    if isinstance(of, Finding):
+        return of
+    return next((finding for finding in inp.prediction.findings if finding.label == of), None)
+
+
+def _alike(inp: ResultInput, finding: Finding) -> list[Finding]:
+    identity = (finding.label, finding.side, finding.lesion)
+    return [other for other in inp.prediction.findings if (other.label, other.side, other.lesion) == identity]
+
+
+def _place(inp: ResultInput, finding: Finding) -> int:
+    """Tell which a finding is of those that are alike: 0 for the only one."""
+    return next((place for place, other in enumerate(_alike(inp, finding)) if other is finding), 0)
 
 
 def segment_numbers(prediction: Prediction) -> dict[int, int]:
@@ -186,11 +265,11 @@ def segment_numbers(prediction: Prediction) -> dict[int, int]:
     return {segment.label: number for number, segment in enumerate(prediction.segments, 1)}
 
 
-def segment_tracking_label(inp: ResultInput, label: int) -> str:
-    """Label that a segment and its finding share for tracking: the finding's, or the segment's where none draws it."""
+def segment_tracking_label(inp: ResultInput, label: int) -> Finding | str:
+    """Tell what a segment and its finding share for tracking: the finding, or a label where none is drawn by it."""
     for finding in inp.prediction.findings:
         if finding.segment == label:
-            return finding.label
+            return finding
     return f"segment-{label}"
 
 
@@ -205,13 +284,17 @@ def concept(code: Code) -> CodedConcept:
     return CodedConcept(value=code.value, scheme_designator=code.scheme, meaning=meaning)
 
 
-def series_number(source: Dataset, offset: int) -> int:
-    """Series Number that sorts behind the images: 10051 and 10052 belong to series 5."""
+#: Last digit of the Series Number, by kind.
+SERIES_DIGITS: Mapping[str, int] = {"seg": 1, "sr": 2, "pm": 3, "kos": 4, "gsps": 5, "sc": 6, "pdf": 7}
+
+
+def series_number(source: Dataset, kind: str) -> int:
+    """Series Number that sorts behind the images: 10051 (seg) and 10052 (sr) belong to series 5."""
     try:
         base = int(source.get("SeriesNumber") or 0)
     except (TypeError, ValueError):  # no number, or several
         base = 0
-    return (1000 + (base if 0 <= base < 100_000_000 else 0)) * 10 + offset
+    return (1000 + (base if 0 <= base < 100_000_000 else 0)) * 10 + SERIES_DIGITS[kind]
 
 
 def local_time(inp: ResultInput) -> dt.datetime:

@@ -9,7 +9,7 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.valuerep import DA, DT, TM
 
-from workers.results.common import DISCLAIMER, MANUFACTURER, ResultInput, device_serial, local_time
+from workers.results.common import DISCLAIMER, MANUFACTURER, ResultInput, device_serial, device_uid, local_time
 
 
 def equipment(inp: ResultInput) -> dict[str, Any]:
@@ -39,8 +39,28 @@ def node_equipment(inp: ResultInput) -> ContributingEquipment:
     )
 
 
+def algorithm_equipment(inp: ResultInput) -> ContributingEquipment:
+    """The model as processing equipment, as IHE AIR 6.5.3.1 wants each algorithm; Device UID changes with the weights.
+
+    What content items and algorithm identifications say of the model has to be the same (AIR table 6.5.3.1-1).
+    """
+    item = ContributingEquipment(
+        manufacturer=MANUFACTURER,
+        purpose_of_reference=codes.DCM.ProcessingEquipment,
+        manufacturer_model_name=inp.card.name[:64],
+        device_serial_number=device_serial(inp.card),
+        software_versions=inp.card.version[:64],
+        contribution_datetime=DT(local_time(inp).replace(microsecond=0, tzinfo=None)),
+        contribution_description="Algorithm that made the result",
+    )
+    item.DeviceUID = device_uid(inp.card)
+    return item
+
+
 def settle(ds: Dataset, inp: ResultInput, image: Dataset) -> None:
-    """Set what highdicom leaves to the present moment, or refuses.
+    """Set what highdicom leaves to the present moment, or refuses, and name the algorithm as the device that it is.
+
+    Device UID stands in General Equipment and in Contributing Equipment Sequence (PS3.3 C.7.5.1, C.12.1).
 
     The job's time stands for the present one, so that a retry makes the same object. The character set is that of
     ``image`` (:func:`workers.results.headers.prepare`); highdicom does not take one with an empty first value, which
@@ -50,6 +70,8 @@ def settle(ds: Dataset, inp: ResultInput, image: Dataset) -> None:
         ds.SpecificCharacterSet = image.SpecificCharacterSet
     at = local_time(inp).replace(microsecond=0, tzinfo=None)
     ds.InstanceCreationDate, ds.InstanceCreationTime = DA(at.date()), TM(at.time())
+    ds.DeviceUID = device_uid(inp.card)
+    ds.ContributingEquipmentSequence.append(algorithm_equipment(inp))
     for item in ds.ContributingEquipmentSequence:
         if item.get("ManufacturerModelName") == "highdicom":
             item.ContributionDateTime = DT(at)

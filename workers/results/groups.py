@@ -1,8 +1,12 @@
-"""Findings in a report (PS3.16): TID 1411 where a segment draws them, TID 1501 where only measured, else coded."""
+"""Findings in a report (PS3.16): one measurement group each where they are drawn or measured, else a coded item.
+
+The group is of TID 1411 where a segment, an ellipsoid or a stack of outlines shows the finding, of TID 1410 where one
+flat region does, else of TID 1501.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from highdicom.sr import (
@@ -13,6 +17,7 @@ from highdicom.sr import (
     Measurement,
     MeasurementsAndQualitativeEvaluations,
     NumContentItem,
+    PlanarROIMeasurementsAndQualitativeEvaluations,
     ReferencedSegment,
     RelationshipTypeValues,
     SourceSeriesForSegmentation,
@@ -24,39 +29,54 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 
 from models import contracts
-from models.contracts import Code, Finding, SegmentSpec, Side
+from models.contracts import Code, Finding, RegionKind, SegmentSpec, Side
 from workers.results.common import (
     ALGORITHM_FAMILY,
     LATERALITY,
     MANUFACTURER,
     ResultInput,
     concept,
-    segment_numbers,
     tracking_id,
     tracking_uid,
 )
+from workers.results.regions import Placed, Space, length, place, volume
+from workers.results.seg import segment_of
 
-Group = MeasurementsAndQualitativeEvaluations | VolumetricROIMeasurementsAndQualitativeEvaluations
+Group = (
+    MeasurementsAndQualitativeEvaluations
+    | PlanarROIMeasurementsAndQualitativeEvaluations
+    | VolumetricROIMeasurementsAndQualitativeEvaluations
+)
 
 #: Name and unit under which a finding's confidence is written (CID 6048, UCUM).
 CERTAINTY = Code("111012", "DCM", "Certainty of Finding")
 PERCENT = Code("%", "UCUM", "Percent")
 
+EQUIVALENT_MEANING = Code("121050", "DCM", "Equivalent Meaning of Concept Name")
+
 #: Segmented Property Categories (CID 7150) whose types are places: SCT Anatomical structure, and body structure.
 ANATOMICAL = frozenset({"91723000", "123037004"})
+
+#: Millimetres in the units of length that a line's own measurement may have.
+MILLIMETRES: Mapping[str, float] = {"mm": 1.0, "cm": 10.0}
+
+#: Relative difference of a line's length and the measurement of it: models round what they measure.
+LENGTH_TOLERANCE = 0.01
 
 UPPER = Code("371886008", "SCT", "+, range of upper measurement uncertainty")
 LOWER = Code("371885007", "SCT", "-, range of lower measurement uncertainty")
 
 
-def measurement_groups(inp: ResultInput, seg: Dataset | None) -> list[Group]:
+def measurement_groups(inp: ResultInput, segs: Sequence[Dataset]) -> list[Group]:
     """One group for each finding that is drawn or measured, in the model's order."""
-    return [_group(inp, finding, seg) for finding in inp.prediction.findings if _is_measured(inp, finding, seg)]
+    findings = [finding for finding in inp.prediction.findings if _is_measured(inp, finding, segs)]
+    space = Space.of(inp) if any(finding.regions for finding in findings) else None
+    return [_group(inp, finding, segs, _placed(finding, space)) for finding in findings]
 
 
-def qualitative_evaluations(inp: ResultInput, seg: Dataset | None) -> list[CodeContentItem]:
+def qualitative_evaluations(inp: ResultInput, segs: Sequence[Dataset]) -> list[CodeContentItem]:
     """One coded item for each finding that is neither drawn nor measured (TID 1500, Qualitative Evaluations)."""
-    return [_evaluation(inp, finding) for finding in inp.prediction.findings if not _is_measured(inp, finding, seg)]
+    return [_evaluation(inp, finding) for finding in inp.prediction.findings if not _is_measured(inp, finding, segs)]
 
 
 def comment(text: str, relationship: RelationshipTypeValues) -> TextContentItem:
@@ -64,8 +84,23 @@ def comment(text: str, relationship: RelationshipTypeValues) -> TextContentItem:
     return TextContentItem(name=codes.DCM.Comment, value=text, relationship_type=relationship)
 
 
-def _is_measured(inp: ResultInput, finding: Finding, seg: Dataset | None) -> bool:
-    return bool(finding.measurements) or (seg is not None and _spec(inp, finding) is not None)
+def algorithm(inp: ResultInput) -> AlgorithmIdentification:
+    """Build the algorithm identification of TID 4019; the weights' digest makes the model one of a kind."""
+    return AlgorithmIdentification(
+        name=inp.card.name,
+        version=inp.card.version,
+        parameters=[f"weights SHA-256 {inp.card.weights_sha256}"] if inp.card.weights_sha256 else None,
+        family=ALGORITHM_FAMILY,
+        manufacturer=MANUFACTURER,
+    )
+
+
+def _is_measured(inp: ResultInput, finding: Finding, segs: Sequence[Dataset]) -> bool:
+    return bool(finding.measurements or finding.regions) or (bool(segs) and _spec(inp, finding) is not None)
+
+
+def _placed(finding: Finding, space: Space | None) -> list[Placed]:
+    return [place(region, space) for region in finding.regions] if space is not None else []
 
 
 def _evaluation(inp: ResultInput, finding: Finding) -> CodeContentItem:
@@ -73,7 +108,7 @@ def _evaluation(inp: ResultInput, finding: Finding) -> CodeContentItem:
     content = ContentSequence()
     if finding.side is not None:
         content.append(_laterality(finding.side, RelationshipTypeValues.HAS_CONCEPT_MOD))
-    content.extend(_algorithm(inp))
+    content.extend(algorithm(inp))
     properties = RelationshipTypeValues.HAS_PROPERTIES
     if finding.confidence is not None:
         content.append(
@@ -87,27 +122,63 @@ def _evaluation(inp: ResultInput, finding: Finding) -> CodeContentItem:
     return item
 
 
-def _group(inp: ResultInput, finding: Finding, seg: Dataset | None) -> Group:
-    spec = _spec(inp, finding) if seg is not None else None
+def _group(inp: ResultInput, finding: Finding, segs: Sequence[Dataset], placed: list[Placed]) -> Group:
+    spec = _spec(inp, finding) if segs else None
     common: dict[str, Any] = {
-        "tracking_identifier": _tracking(inp, finding.label),
+        "tracking_identifier": TrackingIdentifier(uid=tracking_uid(inp, finding), identifier=tracking_id(inp, finding)),
         "finding_type": concept(finding.code),
-        "algorithm_id": _algorithm(inp),
+        "algorithm_id": algorithm(inp),
         "finding_sites": _sites(inp, finding, spec),
-        "measurements": _measurements(finding),
     }
-    group: Group
-    if spec is None or seg is None:
-        group = MeasurementsAndQualitativeEvaluations(**common)
+    if spec is None:
+        group = _shown_by_regions(finding, placed, common)
     else:
         group = VolumetricROIMeasurementsAndQualitativeEvaluations(
-            **common, finding_category=concept(spec.category), referenced_segment=_segment(inp, spec, seg)
+            **common,
+            measurements=_measurements(finding, {}),
+            finding_category=concept(spec.category),
+            referenced_segment=_segment(inp, spec, segs),
         )
+        # TID 1411 takes the segment or coordinates of a region, not both; it is extensible, so that lines and points
+        # beside the segment stand where TID 1501 has them.
+        group[0].ContentSequence.extend([item.of_group() for item in placed])
     if finding.side and not common["finding_sites"]:
         group[0].ContentSequence.append(_laterality(finding.side, RelationshipTypeValues.CONTAINS))
     if finding.text:
         group[0].ContentSequence.append(comment(finding.text, RelationshipTypeValues.CONTAINS))
     return group
+
+
+def _shown_by_regions(finding: Finding, placed: list[Placed], common: dict[str, Any]) -> Group:
+    """Build the group of a finding that has no segment: of the template that takes its regions."""
+    if len(placed) == 1 and placed[0].is_planar:
+        return PlanarROIMeasurementsAndQualitativeEvaluations(
+            **common, measurements=_measurements(finding, {}), referenced_region=placed[0].region()
+        )
+    if (regions := volume(placed)) is not None:
+        return VolumetricROIMeasurementsAndQualitativeEvaluations(
+            **common, measurements=_measurements(finding, {}), **regions
+        )
+    lines = _lines(finding, placed)
+    group = MeasurementsAndQualitativeEvaluations(**common, measurements=_measurements(finding, lines))
+    rest = [item for item in placed if item not in lines.values()]
+    group[0].ContentSequence.extend([item.of_group() for item in rest])
+    return group
+
+
+def _lines(finding: Finding, placed: Sequence[Placed]) -> dict[int, Placed]:
+    """Find the line whose length a measurement is, by the measurement's index: the one that fits best, each once."""
+    lines = [item for item in placed if item.kind is RegionKind.POLYLINE]
+    found: dict[int, Placed] = {}
+    for index, measurement in enumerate(finding.measurements):
+        if measurement.unit.value not in MILLIMETRES:
+            continue
+        value = measurement.value * MILLIMETRES[measurement.unit.value]
+        free = [(abs(length(line) - value), line) for line in lines if line not in found.values()]
+        off, line = min(free, key=lambda pair: pair[0], default=(0.0, None))
+        if line is not None and off <= LENGTH_TOLERANCE * value:
+            found[index] = line
+    return found
 
 
 def _laterality(side: Side, relationship: RelationshipTypeValues) -> CodeContentItem:
@@ -118,26 +189,12 @@ def _spec(inp: ResultInput, finding: Finding) -> SegmentSpec | None:
     return next((spec for spec in inp.prediction.segments if spec.label == finding.segment), None)
 
 
-def _tracking(inp: ResultInput, label: str) -> TrackingIdentifier:
-    return TrackingIdentifier(uid=tracking_uid(inp, label), identifier=tracking_id(inp, label))
-
-
-def _algorithm(inp: ResultInput) -> AlgorithmIdentification:
-    """TID 4019; the weights' digest makes the model one of a kind."""
-    return AlgorithmIdentification(
-        name=inp.card.name,
-        version=inp.card.version,
-        parameters=[f"weights SHA-256 {inp.card.weights_sha256}"] if inp.card.weights_sha256 else None,
-        family=ALGORITHM_FAMILY,
-        manufacturer=MANUFACTURER,
-    )
-
-
-def _segment(inp: ResultInput, spec: SegmentSpec, seg: Dataset) -> ReferencedSegment:
+def _segment(inp: ResultInput, spec: SegmentSpec, segs: Sequence[Dataset]) -> ReferencedSegment:
+    seg, number = segment_of(segs, inp, spec.label)
     return ReferencedSegment(
         sop_class_uid=seg.SOPClassUID,
         sop_instance_uid=seg.SOPInstanceUID,
-        segment_number=segment_numbers(inp.prediction)[spec.label],
+        segment_number=number,
         source_series=SourceSeriesForSegmentation(str(inp.image.SeriesInstanceUID)),
     )
 
@@ -162,19 +219,34 @@ def _place(inp: ResultInput, finding: Finding) -> Code | None:
     return finding.code if finding.code in [_place_of(spec) for spec in inp.prediction.segments] else None
 
 
-def _measurements(finding: Finding) -> list[Measurement] | None:
-    found = [_measurement(measurement) for measurement in finding.measurements]
+def _measurements(finding: Finding, lines: Mapping[int, Placed]) -> list[Measurement] | None:
+    found = [_measurement(measurement, lines.get(index)) for index, measurement in enumerate(finding.measurements)]
     if finding.confidence is not None:
         found.append(Measurement(concept(CERTAINTY), round(100 * finding.confidence, 1), concept(PERCENT)))
+    for item in found:
+        _name_if_bare(item)
     return found or None
 
 
-def _measurement(measurement: contracts.Measurement) -> Measurement:
-    """TID 300, with its uncertainty (TID 310) and how it was made as properties."""
+def _name_if_bare(item: Measurement) -> None:
+    """Give a number without any content its name in words (TID 300 row 16, TID 1419 row 18).
+
+    Versions of OHIF read the content of each number in a group without coordinates, and fail where there is none.
+    """
+    if "ContentSequence" not in item[0]:
+        text, modifier = item.name.meaning, RelationshipTypeValues.HAS_CONCEPT_MOD
+        item[0].ContentSequence = ContentSequence([TextContentItem(concept(EQUIVALENT_MEANING), text, modifier)])
+
+
+def _measurement(measurement: contracts.Measurement, line: Placed | None) -> Measurement:
+    """TID 300, with the line that it measures (TID 320), its uncertainty (TID 310) and how it was made."""
     item = Measurement(
-        name=concept(measurement.name), value=_rounded(measurement.value), unit=concept(measurement.unit)
+        name=concept(measurement.name),
+        value=_rounded(measurement.value),
+        unit=concept(measurement.unit),
+        referenced_coordinates=None if line is None else [line.of_measurement()],
     )
-    properties = [*_uncertainty(measurement), *_how(measurement)]
+    properties = [*item[0].get("ContentSequence", []), *_uncertainty(measurement), *_how(measurement)]
     if properties:
         item[0].ContentSequence = ContentSequence(properties)
     return item

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from pydicom.dataset import Dataset
 
-from models.contracts import Code, Experiencer, Finding, Measurement
+from models.contracts import Code, Finding, Measurement
+from models.facts import Experiencer
 from node.hl7 import outbound
 from node.hl7.outbound import Concept, OruFact, OruObservation, OruPatient, OruReport, Reference
 from node.records.schema import Patient, Study
@@ -26,7 +27,7 @@ def control_id(inp: ResultInput) -> str:
     return hashlib.sha256(f"oru {sr_uid(inp)}".encode()).hexdigest()[:20].upper()
 
 
-def build_oru(inp: ResultInput, built: Mapping[str, Dataset], study: Study, sender: Hl7Section) -> bytes:
+def build_oru(inp: ResultInput, built: Mapping[str, Sequence[Dataset]], study: Study, sender: Hl7Section) -> bytes:
     """Build the ORU^R01 of a prediction.
 
     Parameters
@@ -64,7 +65,9 @@ def build_oru(inp: ResultInput, built: Mapping[str, Dataset], study: Study, send
         observations=tuple(_observations(inp)),
         facts=tuple(_fact(fact) for fact in inp.note_facts),
         lines=tuple(_lines(inp)),
-        references=tuple(Reference(kind.upper(), str(ds.SOPInstanceUID)) for kind, ds in built.items()),
+        references=tuple(
+            Reference(kind.upper(), str(ds.SOPInstanceUID)) for kind, objects in built.items() for ds in objects
+        ),
         sending_application=sender.application,
         sending_facility=sender.facility,
     )

@@ -34,14 +34,15 @@ from workers.results.common import (
     concept,
     device_serial,
     device_uid,
+    document_uid,
     long_string,
     series_number,
     series_uid,
-    sr_uid,
 )
 from workers.results.equipment import equipment, node_equipment, settle
-from workers.results.groups import comment, measurement_groups, qualitative_evaluations
+from workers.results.groups import algorithm, comment, measurement_groups, qualitative_evaluations
 from workers.results.headers import prepare
+from workers.results.profile import DEFAULT, Profile
 
 #: CID 100 code of a modality's procedure. What exactly was ordered stands in Referenced Request Sequence, what was done
 #: in the Procedure Code Sequence that the report takes over from the images.
@@ -59,18 +60,23 @@ MODALITIES = {
 }
 
 QUALITATIVE_EVALUATIONS = contracts.Code("C0034375", "UMLS", "Qualitative Evaluations")
+#: Purpose of the references of an image library.
+SOURCE = CodedConcept("260753009", "SCT", "Source")
 LANGUAGE = contracts.Code("en-US", "RFC5646", "English (United States)")
 
 
-def build_sr(inp: ResultInput, seg: Dataset | None) -> Dataset:
+def build_sr(inp: ResultInput, segs: Sequence[Dataset] = (), profile: Profile = DEFAULT) -> Dataset:
     """Build the report of a prediction.
 
     Parameters
     ----------
     inp
         What is reported.
-    seg
-        Segmentation that draws it, as :func:`workers.results.seg.build_seg` made it; None where nothing is drawn.
+    segs
+        Segmentations that draw it, as :func:`workers.results.seg.build_segs` made them in the same profile; empty where
+        nothing is drawn.
+    profile
+        Form of the results: a report for each, since each refers to the segmentations of its own.
 
     Returns
     -------
@@ -79,14 +85,13 @@ def build_sr(inp: ResultInput, seg: Dataset | None) -> Dataset:
         result is never the definitive means of communication (PS3.3 C.17.2).
     """
     with quiet():
-        images = prepare(inp.sources, _texts(inp))
-        evidence = [*images, seg] if seg is not None else images
+        first, *_ = prepare(inp.sources[:1], _texts(inp))
         sr = Comprehensive3DSR(
-            evidence=evidence,
-            content=_content(inp, images, seg),
-            series_instance_uid=series_uid(inp, "sr"),
-            series_number=series_number(inp.image, 2),
-            sop_instance_uid=sr_uid(inp),
+            evidence=[first, *inp.sources[1:], *segs],
+            content=_content(inp, segs),
+            series_instance_uid=series_uid(inp, "sr", profile),
+            series_number=series_number(inp.image, "sr"),
+            sop_instance_uid=document_uid(inp, "sr", profile),
             instance_number=1,
             series_description=f"SR {inp.card.title}"[:64],
             is_complete=True,
@@ -98,24 +103,25 @@ def build_sr(inp: ResultInput, seg: Dataset | None) -> Dataset:
             specific_character_set=None,
             **equipment(inp),
         )
+        _list_images(sr, inp)
     sr.CompletionFlagDescription = "All that the model reports; not verified by a physician"
-    settle(sr, inp, images[0])
+    settle(sr, inp, first)
     return sr
 
 
-def _content(inp: ResultInput, images: list[Dataset], seg: Dataset | None) -> ContainerContentItem:
+def _content(inp: ResultInput, segs: Sequence[Dataset]) -> ContainerContentItem:
     """Root container: TID 1500's rows in their order, which is significant; the node's own additions after them."""
     root = ContainerContentItem(name=codes.cid7021.ImagingMeasurementReport, template_id="1500")
     root.ContentSequence = ContentSequence(is_root=False)
     for items in (LanguageOfContentItemAndDescendants(concept(LANGUAGE)), _observers(inp), [_procedure(inp)]):
         root.ContentSequence.extend(items)
-    root.ContentSequence.append(_image_library(inp, images))
-    groups = measurement_groups(inp, seg)
+    root.ContentSequence.append(_image_library(inp))
+    groups = measurement_groups(inp, segs)
     if groups:
         root.ContentSequence.append(_container(codes.DCM.ImagingMeasurements, [item for g in groups for item in g]))
-    evaluations = qualitative_evaluations(inp, seg)
+    evaluations = qualitative_evaluations(inp, segs)
     if evaluations or not groups:
-        root.ContentSequence.append(_container(concept(QUALITATIVE_EVALUATIONS), evaluations or [_nothing_found()]))
+        root.ContentSequence.append(_container(concept(QUALITATIVE_EVALUATIONS), evaluations or _nothing_found(inp)))
     if inp.note_facts:
         root.ContentSequence.append(clinical.clinical_information(inp.note_facts))
     for text in (DISCLAIMER, *inp.prediction.warnings):
@@ -129,8 +135,9 @@ def _container(name: Code | CodedConcept, items: Sequence[ContentItem]) -> Conta
     return container
 
 
-def _nothing_found() -> ContentItem:
-    return comment("The model reports no finding.", RelationshipTypeValues.CONTAINS)
+def _nothing_found(inp: ResultInput) -> list[ContentItem]:
+    """Say it, and which algorithm found nothing (TID 1500 row 12b)."""
+    return [*algorithm(inp), comment("The model reports no finding.", RelationshipTypeValues.CONTAINS)]
 
 
 def _observers(inp: ResultInput) -> ObservationContext:
@@ -141,7 +148,7 @@ def _observers(inp: ResultInput) -> ObservationContext:
             uid=device_uid(inp.card),
             name=inp.card.title,
             manufacturer_name=MANUFACTURER,
-            model_name=f"{inp.card.name} {inp.card.version}",
+            model_name=inp.card.name,  # IHE AIR table 6.5.3.1-1: as in the contributing equipment
             serial_number=device_serial(inp.card),
         ),
     )
@@ -156,8 +163,8 @@ def _procedure(inp: ResultInput) -> CodeContentItem:
     )
 
 
-def _image_library(inp: ResultInput, images: list[Dataset]) -> ContainerContentItem:
-    """Image Library (TID 1600): one group, its common descriptors once, and a reference to each source image.
+def _image_library(inp: ResultInput) -> ContainerContentItem:
+    """Image Library (TID 1600): one group with its common descriptors; :func:`_list_images` puts the images into it.
 
     The per-image descriptors of TID 1602 are optional; on a series of some hundred slices they would be thousands of
     items that repeat the images' own headers.
@@ -165,13 +172,22 @@ def _image_library(inp: ResultInput, images: list[Dataset]) -> ContainerContentI
     context = RelationshipTypeValues.HAS_ACQ_CONTEXT
     modality = CodeContentItem(codes.DCM.Modality, MODALITIES[str(inp.image.Modality)], context)
     frame = UIDRefContentItem(codes.DCM.FrameOfReferenceUID, str(inp.image.FrameOfReferenceUID), context)
-    group = _container(codes.DCM.ImageLibraryGroup, [modality, frame, *(_reference(image) for image in images)])
-    return _container(codes.DCM.ImageLibrary, [group])
+    return _container(codes.DCM.ImageLibrary, [_container(codes.DCM.ImageLibraryGroup, [modality, frame])])
+
+
+def _list_images(sr: Dataset, inp: ResultInput) -> None:
+    """Put a reference to each source image into the image library (TID 1601).
+
+    After the document was made of its content, which highdicom copies and searches for references: all of these are in
+    the evidence, and some hundred of them take it longer than all the rest.
+    """
+    library = next(item for item in sr.ContentSequence if item.name == codes.DCM.ImageLibrary)
+    library.ContentSequence[0].ContentSequence.extend([_reference(image) for image in inp.sources])
 
 
 def _reference(image: Dataset) -> ImageContentItem:
     return ImageContentItem(
-        name=CodedConcept("260753009", "SCT", "Source"),
+        name=SOURCE,
         referenced_sop_class_uid=image.SOPClassUID,
         referenced_sop_instance_uid=image.SOPInstanceUID,
         relationship_type=RelationshipTypeValues.CONTAINS,
@@ -219,7 +235,7 @@ def _texts(inp: ResultInput) -> Iterator[str]:
     yield from inp.prediction.warnings
     yield from clinical.texts(inp.note_facts)
     for finding in inp.prediction.findings:
-        yield from (finding.label, finding.text, finding.code.meaning)
+        yield from (finding.label, finding.lesion, finding.text, finding.code.meaning)
         yield from (text for m in finding.measurements for text in (m.name.meaning, m.unit.meaning, m.method))
     for spec in inp.prediction.segments:
         yield from (spec.name, spec.category.meaning, spec.type.meaning)

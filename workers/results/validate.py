@@ -1,15 +1,23 @@
-"""Ask independent validators about a result, where installed: dciodvfy (dicom3tools), DicomSRValidator (PixelMed)."""
+"""Ask independent validators about results, where installed: dciodvfy, dcentvfy (dicom3tools), DicomSRValidator.
+
+dciodvfy judges an object by its IOD, DicomSRValidator a document by its templates, dcentvfy several objects by whether
+they agree on patient, study, series and equipment.
+"""
 
 from __future__ import annotations
 
 import re
 import shutil
 import subprocess
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydicom import dcmread
+
+from workers.load import quiet
+from workers.results.air_rule import KEY_OBJECTS, LABEL_MAP, REPORTS, references
 
 #: Where Debian's package libpixelmed-java puts its archive; what it depends on lies beside it.
 PIXELMED_JAR = Path("/usr/share/java/pixelmed.jar")
@@ -20,24 +28,31 @@ XPATH_LIMITS = ("TotalOpLimit", "ExprOpLimit", "ExprGrpLimit")
 #: A virtual machine that lives for one file does best without its second compiler and parallel collector.
 SHORT_LIVED = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
 
-#: Longest time for one file, in seconds; DicomSRValidator takes five.
+#: Longest time for one file, or one set of files, in seconds; DicomSRValidator takes five.
 TIMEOUT = 120.0
 
 DCIODVFY = "dciodvfy"
+DCENTVFY = "dcentvfy"
 SR_VALIDATOR = "DicomSRValidator"
 
-
-#: What a validator prints when it has understood the object: without it, silence is no verdict.
-COMPLETE = {DCIODVFY: r"^(Segmentation|Comprehensive3DSR)", SR_VALIDATOR: r"^Root Template Validation Complete"}
+#: What a validator prints when it has understood the object, such as the IOD's name: without it, silence is no verdict.
+COMPLETE = {
+    DCIODVFY: r"^([A-Z][A-Za-z0-9]+|Error - Information Object Not found)$",
+    SR_VALIDATOR: r"^Root Template Validation Complete",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Tolerated:
-    """An error of a validator that is older than the standard, or mistaken, and the clause that says so."""
+    """An error of a validator that is older than the standard, or mistaken, and the clause that says so.
+
+    ``of`` narrows it down to objects of a SOP class, and those that refer to one.
+    """
 
     tool: str
     pattern: str
     clause: str
+    of: str = ""
 
 
 TOLERATED: tuple[Tolerated, ...] = (
@@ -53,6 +68,27 @@ TOLERATED: tuple[Tolerated, ...] = (
         "PS3.16 TID 1500 rows 7 to 9: each measurement group is of the template that it names; the validator applies "
         "TID 1411 to all groups of a report in which one group has a segment",
     ),
+    Tolerated(
+        DCIODVFY,
+        r"^Error - Information Object Not found$",
+        "PS3.4 table B.5-1 has Label Map Segmentation Storage (1.2.840.10008.5.1.4.1.1.66.7) since Supplement 243; "
+        "dciodvfy of 2022 has no such IOD",
+        LABEL_MAP,
+    ),
+    Tolerated(
+        DCIODVFY,
+        r"SegmentNumber not monotonically increasing from one by one",
+        "PS3.3 C.8.20.2 as Supplement 243 has it: the segment numbers of a label map are its pixel values, 0 for what "
+        "is in no segment; dciodvfy of 2022 knows only numbers from 1",
+        LABEL_MAP,
+    ),
+    Tolerated(
+        DCIODVFY,
+        r"Shall not be present for Referenced SOP Class that is not segmentation - attribute <ReferencedSegmentNumber>",
+        "PS3.3 table 10-3: Referenced Segment Number is required where segments of a segmentation are referred to, and "
+        "a label map is one; dciodvfy of 2022 does not know its SOP class",
+        LABEL_MAP,
+    ),
 )
 
 
@@ -66,32 +102,29 @@ class Issue:
     clause: str = ""
 
 
-def validate(path: Path) -> list[Issue]:
-    """Run every validator that is installed and fits the object.
+@dataclass(frozen=True, slots=True)
+class Validator:
+    """A validator of single objects.
 
     Parameters
     ----------
-    path
-        A DICOM file; DicomSRValidator runs if it is a structured report.
-
-    Returns
-    -------
-    list of Issue
-        Errors and warnings in the order of the validators' output; empty also where no validator is installed.
+    name
+        Its program.
+    package
+        Debian's package that brings it.
+    installed
+        Whether it can be run here.
+    fits
+        Whether it has something to say of objects of a SOP class and modality.
+    command
+        The command line for a file.
     """
-    issues = list(_parse(DCIODVFY, _run(["dciodvfy", str(path)]))) if shutil.which("dciodvfy") else []
-    if _is_report(path) and shutil.which("java") and PIXELMED_JAR.exists():
-        issues += _parse(SR_VALIDATOR, _run(_sr_command(path)))
-    return issues
 
-
-def errors(issues: Iterable[Issue]) -> list[Issue]:
-    """Return the errors that no clause excuses."""
-    return [issue for issue in issues if issue.severity == "error" and not issue.clause]
-
-
-def _is_report(path: Path) -> bool:
-    return str(dcmread(path, specific_tags=["Modality"], stop_before_pixels=True).get("Modality")) == "SR"
+    name: str
+    package: str
+    installed: Callable[[], bool]
+    fits: Callable[[str, str], bool]
+    command: Callable[[Path], list[str]]
 
 
 def _sr_command(path: Path) -> list[str]:
@@ -100,21 +133,129 @@ def _sr_command(path: Path) -> list[str]:
     return ["java", *SHORT_LIVED, *limits, "-cp", classpath, "com.pixelmed.validate.DicomSRValidator", str(path)]
 
 
-def _run(command: list[str]) -> str:
-    done = subprocess.run(command, capture_output=True, check=False, timeout=TIMEOUT)
+VALIDATORS: tuple[Validator, ...] = (
+    Validator(
+        DCIODVFY,
+        "dicom3tools",
+        lambda: shutil.which(DCIODVFY) is not None,
+        # Its release of 2022 does not know Label Map Segmentation, which is of 2024 (PS3.3 A.51, Supplement 243).
+        lambda sop_class, _modality: sop_class != LABEL_MAP,
+        lambda path: [DCIODVFY, "-if", str(path)],
+    ),
+    Validator(
+        SR_VALIDATOR,
+        "pixelmed-apps",
+        lambda: shutil.which("java") is not None and PIXELMED_JAR.exists(),
+        lambda sop_class, modality: sop_class in REPORTS | KEY_OBJECTS or modality == "SR",
+        _sr_command,
+    ),
+)
+
+
+def missing() -> list[tuple[str, str]]:
+    """Validators that are not installed, each with the Debian package that brings it."""
+    found = [(item.name, item.package) for item in VALIDATORS if not item.installed()]
+    return found if shutil.which(DCENTVFY) else [*found, (DCENTVFY, "dicom3tools")]
+
+
+def fitting(sop_class: str, modality: str) -> list[Validator]:
+    """Validators that are installed and fit objects of a SOP class and modality."""
+    return [item for item in VALIDATORS if item.installed() and item.fits(sop_class, modality)]
+
+
+def validate(path: Path) -> list[Issue]:
+    """Run every validator that is installed and fits the object.
+
+    Parameters
+    ----------
+    path
+        A DICOM file; DicomSRValidator runs if it is a structured report or key object selection.
+
+    Returns
+    -------
+    list of Issue
+        Errors and warnings in the order of the validators' output; empty also where no validator is installed.
+    """
+    with quiet():
+        ds = dcmread(path, specific_tags=["SOPClassUID", "Modality"], stop_before_pixels=True)
+    validators = fitting(str(ds.get("SOPClassUID", "")), str(ds.get("Modality", "")))
+    return [issue for item in validators for issue in run(item, path)]
+
+
+def errors(issues: Iterable[Issue]) -> list[Issue]:
+    """Return the errors that no clause excuses."""
+    return [issue for issue in issues if issue.severity == "error" and not issue.clause]
+
+
+def run(validator: Validator, path: Path) -> list[Issue]:
+    """Run one validator on one file; that it does not end in time is an error of the object, not an exception."""
+    output = _output(validator.command(path.absolute()))
+    if output is None:
+        return [_late(validator.name)]
+    issues = [_judged(issue, path) for issue in _parse(validator.name, output)]
+    if not re.search(COMPLETE[validator.name], output, re.MULTILINE):
+        issues.append(Issue(validator.name, "error", "the validator did not come to its end"))
+    return issues
+
+
+def validate_together(paths: Sequence[Path]) -> list[Issue]:
+    """Run dcentvfy on objects that belong together, such as a study's images and results.
+
+    In what it says, files are named as in ``paths``. Empty where it is not installed or there is nothing to compare.
+    """
+    if len(paths) < 2 or shutil.which(DCENTVFY) is None:
+        return []
+    with tempfile.TemporaryDirectory(prefix="overread-") as folder:
+        links = [Path(folder) / str(number) for number in range(len(paths))]
+        for link, path in zip(links, paths, strict=True):
+            link.symlink_to(path.absolute())  # the list of files has one a line, and a file name may hold a line feed
+        listed = Path(folder) / "files"
+        listed.write_text("".join(f"{link}\n" for link in links), encoding="utf-8")
+        output = _output([DCENTVFY, "-f", str(listed)])
+    if output is None:
+        return [_late(DCENTVFY)]
+    link_name = re.compile(f"<{re.escape(folder)}/([0-9]+)>")
+    return [
+        Issue(issue.tool, issue.severity, link_name.sub(lambda found: f"<{paths[int(found[1])]}>", issue.text))
+        for issue in _parse(DCENTVFY, output)
+    ]
+
+
+def _late(tool: str) -> Issue:
+    return Issue(tool, "error", f"the validator did not come to its end within {TIMEOUT:g} s")
+
+
+def _output(command: list[str]) -> str | None:
+    try:
+        done = subprocess.run(command, capture_output=True, check=False, timeout=TIMEOUT, stdin=subprocess.DEVNULL)
+    except subprocess.TimeoutExpired:
+        return None
     return (done.stdout + b"\n" + done.stderr).decode("utf-8", errors="replace")
 
 
 def _parse(tool: str, output: str) -> Iterator[Issue]:
-    """Turn a validator's lines into issues."""
+    """Turn a validator's lines into issues; dciodvfy puts the attribute before the word where it has read one."""
     for line in output.splitlines():
-        if line.startswith("Error"):
-            yield Issue(tool, "error", line, _clause(tool, line))
-        elif line.startswith("Warning"):
+        if line.startswith("Error") or " - Error - " in line:
+            yield Issue(tool, "error", line)
+        elif line.startswith("Warning") or " - Warning - " in line:
             yield Issue(tool, "warning", line)
-    if not re.search(COMPLETE[tool], output, re.MULTILINE):
-        yield Issue(tool, "error", "the validator did not come to its end")
 
 
-def _clause(tool: str, line: str) -> str:
-    return next((item.clause for item in TOLERATED if item.tool == tool and re.search(item.pattern, line)), "")
+def _judged(issue: Issue, path: Path) -> Issue:
+    """Add the clause to an error that is tolerated in this object."""
+    for item in TOLERATED:
+        fits = issue.severity == "error" and item.tool == issue.tool and re.search(item.pattern, issue.text)
+        if fits and (not item.of or item.of in _sop_classes(path)):
+            return replace(issue, clause=item.clause)
+    return issue
+
+
+def _sop_classes(path: Path) -> set[str]:
+    """SOP classes of an object and of those that it refers to; none where it cannot be read."""
+    with quiet():
+        try:
+            ds = dcmread(path, stop_before_pixels=True)
+        except Exception:  # pydicom raises many kinds of error on bad bytes
+            return set()
+        return {str(ds.get("SOPClassUID", "")), *(sop_class for sop_class, _ in references(ds))}

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import httpx
+import httpx2
 import pytest
 
 from node.records import timeline
@@ -60,7 +60,7 @@ def running(settings: Settings, records: Records, seeded: Seeded) -> Iterator[Ru
 
 @contextmanager
 def stream(url: str, **headers: str) -> Iterator[Iterator[str]]:
-    with httpx.Client(timeout=5) as client, client.stream("GET", url, headers=headers) as response:
+    with httpx2.Client(timeout=5) as client, client.stream("GET", url, headers=headers) as response:
         assert response.status_code == 200
         assert response.headers["content-type"].startswith("text/event-stream")
         lines = response.iter_lines()

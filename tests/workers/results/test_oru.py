@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from models.contracts import Code, Experiencer
+from models.contracts import Code
+from models.facts import Experiencer
 from node.records.schema import Order, Patient, Study
 from node.settings import Hl7Section
 from tests.workers.results.test_sr import FACTS
@@ -58,8 +59,8 @@ def test_the_message_refers_to_the_objects_and_the_order(inp: ResultInput) -> No
     built = build_all(inp)
     segments = _segments(build_oru(inp, built, _study(), SENDER))
     text = "\r".join("|".join(row) for row in segments)
-    assert str(built["seg"].SOPInstanceUID) in text
-    assert str(built["sr"].SOPInstanceUID) in text
+    assert str(built["seg"][0].SOPInstanceUID) in text
+    assert str(built["sr"][0].SOPInstanceUID) in text
     obr = next(row for row in segments if row[0] == "OBR")
     assert (obr[2], obr[3], obr[4], obr[18], obr[25]) == ("P-77", "F-88", "MRK^MR^L", "A-1", "P")
     pid = next(row for row in segments if row[0] == "PID")

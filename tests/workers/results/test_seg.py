@@ -32,10 +32,15 @@ from tests.workers.synthetic import (
 from workers.load import read_series
 from workers.results import build_all
 from workers.results.common import DISCLAIMER, ResultInput, derive_uid
-from workers.results.seg import build_seg
+from workers.results.seg import build_segs
 
 Points = dict[int, npt.NDArray[np.float64]]
 """Patient coordinates ``[voxel, 3]`` of each segment."""
+
+
+def _build(inp: ResultInput) -> Dataset:
+    [seg] = build_segs(inp)
+    return seg
 
 
 def _bytes(ds: Dataset) -> bytes:
@@ -86,7 +91,7 @@ def test_the_mask_comes_back_voxel_by_voxel_in_patient_space(name: str, tmp_path
     inp = _input(tmp_path, single_frames(phantom)[::-1], phantom.shape)
     labels = inp.prediction.labels
     assert labels is not None
-    _assert_drawn(build_seg(inp), labels, phantom.affine)
+    _assert_drawn(_build(inp), labels, phantom.affine)
 
 
 @given(
@@ -109,7 +114,7 @@ def test_any_mask_on_any_grid_comes_back_through_highdicom(
     labels[0, 0, 0], labels[4, 6, 5] = 1, 2
     inp = _input(tmp_path, single_frames(phantom), phantom.shape)
     inp = replace(inp, prediction=replace(inp.prediction, labels=labels))
-    volume = _read_back(build_seg(inp)).get_volume(combine_segments=True)
+    volume = _read_back(_build(inp)).get_volume(combine_segments=True)
     matched = volume.match_geometry(_geometry_like(volume, phantom))
     np.testing.assert_array_equal(matched.array, labels)
 
@@ -128,7 +133,7 @@ def test_frames_of_an_enhanced_source_in_any_order_give_the_same_mask(tmp_path: 
     inp = _input(tmp_path, [multi_frame(phantom, [3, 0, 5, 1, 4, 2])], phantom.shape)
     labels = inp.prediction.labels
     assert labels is not None
-    seg = build_seg(inp)
+    seg = _build(inp)
     _assert_drawn(seg, labels, phantom.affine)
     order = [3, 0, 5, 1, 4, 2]
     for group in seg.PerFrameFunctionalGroupsSequence:
@@ -142,7 +147,7 @@ def test_each_frame_names_the_slice_that_it_was_drawn_on(tmp_path: Path) -> None
     phantom = Phantom()
     inp = _input(tmp_path, single_frames(phantom), phantom.shape)
     positions = {str(ds.SOPInstanceUID): [float(v) for v in ds.ImagePositionPatient] for ds in inp.sources}
-    for group in build_seg(inp).PerFrameFunctionalGroupsSequence:
+    for group in _build(inp).PerFrameFunctionalGroupsSequence:
         source = group.DerivationImageSequence[0].SourceImageSequence[0]
         position = [float(v) for v in group.PlanePositionSequence[0].ImagePositionPatient]
         assert position == positions[str(source.ReferencedSOPInstanceUID)]
@@ -153,7 +158,7 @@ def test_frames_without_a_voxel_are_left_out(tmp_path: Path) -> None:
     labels = inp.prediction.labels
     assert labels is not None
     drawn = sum(int((labels[k] == number).any()) for k in range(6) for number in (1, 2))
-    assert int(build_seg(inp).NumberOfFrames) == drawn < 12
+    assert int(_build(inp).NumberOfFrames) == drawn < 12
 
 
 def test_label_values_with_gaps_become_segment_numbers_from_one(tmp_path: Path) -> None:
@@ -162,14 +167,14 @@ def test_label_values_with_gaps_become_segment_numbers_from_one(tmp_path: Path) 
     assert labels is not None
     table = np.array([0, 40, 7], dtype=np.uint8)
     segments = (replace(SEGMENTS[0], label=40), replace(SEGMENTS[1], label=7))
-    seg = build_seg(replace(inp, prediction=replace(inp.prediction, labels=table[labels], segments=segments)))
+    seg = _build(replace(inp, prediction=replace(inp.prediction, labels=table[labels], segments=segments)))
     assert [int(item.SegmentNumber) for item in seg.SegmentSequence] == [1, 2]
     _assert_drawn(seg, labels, Phantom().affine)
 
 
 def test_segments_say_what_they_are_and_which_algorithm_drew_them(tmp_path: Path) -> None:
     inp = _input(tmp_path, single_frames(Phantom()), Phantom().shape)
-    seg = _read_back(build_seg(inp))
+    seg = _read_back(_build(inp))
     first, second = seg.SegmentSequence
     assert first.SegmentLabel == "Hippocampus, anterior part"
     assert first.SegmentedPropertyTypeCodeSequence[0].CodeValue == "75042008"
@@ -179,13 +184,13 @@ def test_segments_say_what_they_are_and_which_algorithm_drew_them(tmp_path: Path
     assert second.AnatomicRegionSequence[0].CodeValue == "12738006"
     assert second.AnatomicRegionSequence[0].AnatomicRegionModifierSequence[0].CodeValue == "255551008"
     assert len(first.RecommendedDisplayCIELabValue) == 3
-    assert first.TrackingID == "hippocampus hippocampus-anterior"
+    assert first.TrackingID == "hippocampus hippocampus-anterior left"
     assert seg.SegmentationType == "BINARY"
 
 
 def test_a_segment_names_the_side_of_the_body_where_its_finding_does(tmp_path: Path) -> None:
     inp = _input(tmp_path, single_frames(Phantom()), Phantom().shape)
-    told, untold = (item.SegmentedPropertyTypeCodeSequence[0] for item in _read_back(build_seg(inp)).SegmentSequence)
+    told, untold = (item.SegmentedPropertyTypeCodeSequence[0] for item in _read_back(_build(inp)).SegmentSequence)
     [side] = told.SegmentedPropertyTypeModifierCodeSequence
     assert (side.CodeValue, side.CodeMeaning) == ("7771000", "Left")
     assert "SegmentedPropertyTypeModifierCodeSequence" not in untold
@@ -193,17 +198,27 @@ def test_a_segment_names_the_side_of_the_body_where_its_finding_does(tmp_path: P
 
 def test_the_result_stands_in_the_study_and_behind_its_images(tmp_path: Path) -> None:
     inp = _input(tmp_path, single_frames(Phantom()), Phantom().shape)
-    seg = _read_back(build_seg(inp))
+    seg = _read_back(_build(inp))
     assert seg.StudyInstanceUID == inp.image.StudyInstanceUID
     assert seg.FrameOfReferenceUID == inp.image.FrameOfReferenceUID
     assert seg.SeriesInstanceUID != inp.image.SeriesInstanceUID
     assert (seg.PatientID, seg.AccessionNumber, seg.StudyDescription) == ("P-1", "A-1", "Kopf")
     assert int(seg.SeriesNumber) == 10051 > int(inp.image.SeriesNumber)
     assert seg.SeriesDescription == "SEG Hippocampus segmentation"
+    scanner, node, _, model = seg.ContributingEquipmentSequence
     purposes = [item.PurposeOfReferenceCodeSequence[0].CodeValue for item in seg.ContributingEquipmentSequence]
-    assert purposes[:2] == ["109101", "109102"]
-    assert seg.ContributingEquipmentSequence[0].Manufacturer == "Maker"
-    assert seg.ContributingEquipmentSequence[1].ContributionDescription == DISCLAIMER
+    assert purposes == ["109101", "109102", "109102", "109102"]
+    assert (scanner.Manufacturer, node.ContributionDescription) == ("Maker", DISCLAIMER)
+    assert (model.ManufacturerModelName, model.SoftwareVersions) == (CARD.name, CARD.version)
+
+
+def test_the_device_is_another_one_when_the_weights_change(tmp_path: Path) -> None:
+    inp = _input(tmp_path, single_frames(Phantom()), Phantom().shape)
+    retrained = replace(inp, card=replace(CARD, weights_sha256="cd" * 32))
+    first, again, other = (_read_back(_build(which)) for which in (inp, inp, retrained))
+    assert first.DeviceUID == again.DeviceUID != other.DeviceUID
+    for seg in (first, other):
+        assert seg.ContributingEquipmentSequence[-1].DeviceUID == seg.DeviceUID
 
 
 def test_nothing_is_invented_for_a_source_that_says_little(tmp_path: Path) -> None:
@@ -214,7 +229,7 @@ def test_nothing_is_invented_for_a_source_that_says_little(tmp_path: Path) -> No
         ds.SeriesNumber = None
 
     sources = read_series(write(tmp_path, single_frames(Phantom()), bare)).sources
-    seg = _read_back(build_seg(result_input(sources, Phantom().shape)))
+    seg = _read_back(_build(result_input(sources, Phantom().shape)))
     for keyword in ("PatientBirthDate", "PatientSex", "StudyID", "AccessionNumber"):
         assert keyword in seg
         assert not seg[keyword].value
@@ -236,13 +251,13 @@ def _header_bytes(ds: Dataset) -> str:
 
 def test_a_retry_makes_the_same_bytes_and_other_images_make_another_object(tmp_path: Path) -> None:
     inp = _input(tmp_path, single_frames(Phantom()), Phantom().shape)
-    first = build_seg(inp)
-    assert _bytes(first) == _bytes(build_seg(inp))
-    other = build_seg(replace(inp, input_digest="33" * 32))
+    first = _build(inp)
+    assert _bytes(first) == _bytes(_build(inp))
+    other = _build(replace(inp, input_digest="33" * 32))
     assert other.SOPInstanceUID != first.SOPInstanceUID
     assert other.SeriesInstanceUID == first.SeriesInstanceUID
-    assert build_seg(replace(inp, context_digest="44" * 32)).SOPInstanceUID == first.SOPInstanceUID
-    retrained = build_seg(replace(inp, card=replace(CARD, weights_sha256="cd" * 32)))
+    assert _build(replace(inp, context_digest="44" * 32)).SOPInstanceUID == first.SOPInstanceUID
+    retrained = _build(replace(inp, card=replace(CARD, weights_sha256="cd" * 32)))
     assert retrained.SOPInstanceUID != first.SOPInstanceUID
     assert retrained.SegmentSequence[0].TrackingUID == first.SegmentSequence[0].TrackingUID
 
@@ -253,7 +268,7 @@ def test_times_are_written_with_the_offset_that_the_source_counts_in(tmp_path: P
 
     sources = read_series(write(tmp_path, single_frames(Phantom()), zoned)).sources
     now = dt.datetime(2026, 11, 20, 22, 0, 5, tzinfo=dt.UTC)
-    seg = _read_back(build_seg(result_input(sources, Phantom().shape, now=now)))
+    seg = _read_back(_build(result_input(sources, Phantom().shape, now=now)))
     assert (str(seg.ContentDate), str(seg.ContentTime)) == ("20261121", "033005")
     assert seg.TimezoneOffsetFromUTC == "+0530"
 
@@ -261,9 +276,9 @@ def test_times_are_written_with_the_offset_that_the_source_counts_in(tmp_path: P
 def test_labels_of_another_shape_are_refused(tmp_path: Path) -> None:
     inp = _input(tmp_path, single_frames(Phantom()), Phantom().shape)
     with pytest.raises(ValueError, match="do not fit"):
-        build_seg(replace(inp, prediction=prediction_for((5, 12, 10))))
+        _build(replace(inp, prediction=prediction_for((5, 12, 10))))
     with pytest.raises(ValueError, match="draws nothing"):
-        build_seg(replace(inp, prediction=replace(inp.prediction, labels=None)))
+        _build(replace(inp, prediction=replace(inp.prediction, labels=None)))
 
 
 @given(parts=st.lists(st.text(st.characters(exclude_characters="\x1f", codec="utf-8")), max_size=4))
@@ -281,7 +296,7 @@ def test_a_header_that_lies_about_slice_spacing_is_not_believed(tmp_path: Path) 
         ds.SpacingBetweenSlices = 9.0
 
     sources = read_series(write(tmp_path, single_frames(Phantom()), lie)).sources
-    seg = _read_back(build_seg(result_input(sources, Phantom().shape)))
+    seg = _read_back(_build(result_input(sources, Phantom().shape)))
     assert seg.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0].SpacingBetweenSlices == 2.5
 
 
@@ -292,4 +307,4 @@ def test_the_mask_of_a_real_series_comes_back(series: str, real_data: Callable[[
     inp = result_input(loaded.sources, loaded.volume.array.shape)
     labels = inp.prediction.labels
     assert labels is not None
-    _assert_drawn(build_seg(inp), labels, loaded.volume.geometry.affine)
+    _assert_drawn(_build(inp), labels, loaded.volume.geometry.affine)

@@ -13,11 +13,13 @@ from highdicom.sr import MeasurementReport, srread
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
-from models.contracts import Code, Experiencer, Prediction
+from models.contracts import Code, Prediction
+from models.facts import Experiencer
 from tests.workers.synthetic import CARD, Phantom, result_input, single_frames, write
 from workers.load import read_series
 from workers.results import build_all
-from workers.results.common import DISCLAIMER, OrderContext, Predecessor, ReportedFact, ResultInput
+from workers.results.common import DISCLAIMER, OrderContext, Predecessor, ReportedFact, ResultInput, sr_uid
+from workers.results.profile import Profile
 from workers.results.sr import build_sr
 
 HYPERTENSION = Code("38341003", "SCT", "Hypertensive disorder")
@@ -51,7 +53,7 @@ def _written(ds: Dataset) -> Dataset:
 
 
 def _report(inp: ResultInput) -> Dataset:
-    return _written(build_all(inp)["sr"])
+    return _written(build_all(inp)["sr"][0])
 
 
 def _items(ds: Dataset, name: str) -> Iterator[Dataset]:
@@ -69,22 +71,57 @@ def _value(ds: Dataset, name: str) -> str:
 
 def test_each_drawn_finding_is_a_group_that_names_its_segment_and_series(inp: ResultInput) -> None:
     built = build_all(inp)
-    groups = list(_items(_written(built["sr"]), "Measurement Group"))
+    groups = list(_items(_written(built["sr"][0]), "Measurement Group"))
     assert [group.ContentTemplateSequence[0].TemplateIdentifier for group in groups] == ["1411", "1411", "1501"]
     assert not list(_items(groups[2], "Referenced Segment"))
     for number, group in enumerate(groups[:2], 1):
         reference = next(_items(group, "Referenced Segment")).ReferencedSOPSequence[0]
-        assert reference.ReferencedSOPInstanceUID == built["seg"].SOPInstanceUID
+        assert reference.ReferencedSOPInstanceUID == built["seg"][0].SOPInstanceUID
         assert reference.ReferencedSegmentNumber == number
         assert inp.image.SeriesInstanceUID == next(_items(group, "Source Series for Segmentation")).UID
         assert _value(group, "Algorithm Name") == CARD.name
         assert _value(group, "Algorithm Version") == CARD.version
 
 
+PROFILES = (
+    Profile(),
+    Profile(split_segments=True),
+    Profile("fractional"),
+    Profile("labelmap"),
+    Profile("labelmap", split_segments=True),
+)
+
+
+@pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: profile.key or "default")
+def test_each_profile_s_report_refers_to_its_own_segments(profile: Profile, inp: ResultInput) -> None:
+    built = build_all(inp, profile)
+    report = _written(built["sr"][0])
+    segs = {str(seg.SOPInstanceUID): seg for seg in built["seg"]}
+    for group in list(_items(report, "Measurement Group"))[:2]:
+        reference = next(_items(group, "Referenced Segment")).ReferencedSOPSequence[0]
+        seg = segs[reference.ReferencedSOPInstanceUID]
+        assert reference.ReferencedSOPClassUID == seg.SOPClassUID
+        (segment,) = (item for item in seg.SegmentSequence if item.SegmentNumber == reference.ReferencedSegmentNumber)
+        assert segment.TrackingUID == next(_items(group, "Tracking Unique Identifier")).UID
+    (study,) = report.CurrentRequestedProcedureEvidenceSequence
+    listed = {
+        str(item.ReferencedSOPInstanceUID) for s in study.ReferencedSeriesSequence for item in s.ReferencedSOPSequence
+    }
+    assert listed == {str(ds.SOPInstanceUID) for ds in inp.sources} | set(segs)
+    assert "PertinentOtherEvidenceSequence" not in report
+
+
+def test_profiles_have_reports_and_series_of_their_own(inp: ResultInput) -> None:
+    reports = [build_all(inp, profile)["sr"][0] for profile in PROFILES]
+    assert len({report.SOPInstanceUID for report in reports}) == len(PROFILES)
+    assert len({report.SeriesInstanceUID for report in reports}) == len(PROFILES)
+    assert reports[0].SOPInstanceUID == sr_uid(inp)
+
+
 def test_segment_and_report_name_a_finding_by_the_same_tracking_identifiers(inp: ResultInput) -> None:
     built = build_all(inp)
-    groups = list(_items(_written(built["sr"]), "Measurement Group"))
-    for group, segment in zip(groups[:2], built["seg"].SegmentSequence, strict=True):
+    groups = list(_items(_written(built["sr"][0]), "Measurement Group"))
+    for group, segment in zip(groups[:2], built["seg"][0].SegmentSequence, strict=True):
         assert segment.TrackingUID == next(_items(group, "Tracking Unique Identifier")).UID
         assert _value(group, "Tracking Identifier") == segment.TrackingID
 
@@ -104,6 +141,14 @@ def test_a_measurement_has_its_unit_and_how_far_its_interval_reaches(inp: Result
         assert bound.MeasuredValueSequence[0].MeasurementUnitsCodeSequence[0].CodeValue == "ml"
         assert bound.RelationshipType == "HAS PROPERTIES"
     assert "90% probability" in _value(volume, "Comment")
+
+
+def test_every_number_of_a_group_has_content_for_viewers_that_look_for_it(inp: ResultInput) -> None:
+    groups = list(_items(_report(inp), "Measurement Group"))
+    numbers = [item for group in groups for item in group.ContentSequence if item.ValueType == "NUM"]
+    assert len(numbers) == 5
+    assert all(item.get("ContentSequence") for item in numbers)
+    assert _value(numbers[1], "Equivalent Meaning of Concept Name") == "Certainty of Finding"
 
 
 def test_the_side_is_a_laterality_of_the_finding_site(inp: ResultInput) -> None:
@@ -178,7 +223,7 @@ def test_the_image_library_lists_every_source_image(inp: ResultInput) -> None:
     library = next(_items(report, "Image Library"))
     listed = [str(item.ReferencedSOPSequence[0].ReferencedSOPInstanceUID) for item in _items(library, "Source")]
     assert listed == [str(ds.SOPInstanceUID) for ds in inp.sources]
-    evidence = report.CurrentRequestedProcedureEvidenceSequence[0]
+    (evidence,) = report.CurrentRequestedProcedureEvidenceSequence
     assert sum(len(series.ReferencedSOPSequence) for series in evidence.ReferencedSeriesSequence) == len(listed) + 1
 
 
@@ -221,21 +266,22 @@ def test_a_retry_makes_the_same_bytes(inp: ResultInput) -> None:
     full = replace(inp, note_facts=FACTS)
     buffers = [BytesIO(), BytesIO()]
     for buffer in buffers:
-        build_all(full)["sr"].save_as(buffer, enforce_file_format=True)
+        build_all(full)["sr"][0].save_as(buffer, enforce_file_format=True)
     assert buffers[0].getvalue() == buffers[1].getvalue()
 
 
 def test_a_prediction_that_draws_nothing_makes_a_report_without_segments(inp: ResultInput) -> None:
     built = build_all(replace(inp, prediction=replace(inp.prediction, labels=None)))
     assert list(built) == ["sr"]
-    groups = list(_items(_written(built["sr"]), "Measurement Group"))
+    groups = list(_items(_written(built["sr"][0]), "Measurement Group"))
     assert [group.ContentTemplateSequence[0].TemplateIdentifier for group in groups] == ["1501", "1501", "1501"]
 
 
 def test_a_prediction_without_findings_is_reported_as_such(inp: ResultInput) -> None:
-    report = _written(build_sr(replace(inp, prediction=Prediction(())), None))
+    report = _written(build_sr(replace(inp, prediction=Prediction(()))))
     evaluations = next(_items(report, "Qualitative Evaluations"))
     assert _value(evaluations, "Comment") == "The model reports no finding."
+    assert _value(evaluations, "Algorithm Version") == CARD.version
 
 
 def test_texts_that_the_source_cannot_write_put_the_report_into_utf_8(inp: ResultInput) -> None:
@@ -255,6 +301,20 @@ def test_a_source_without_character_set_stays_ascii_unless_a_text_needs_more(tmp
     plain = result_input(sources, Phantom().shape)
     assert "SpecificCharacterSet" not in _report(plain)
     assert _report(replace(plain, institution="Universitätsklinik")).SpecificCharacterSet == "ISO_IR 192"
+
+
+def test_a_broken_reference_of_the_source_is_not_inherited(tmp_path: Path) -> None:
+    def break_reference(ds: Dataset) -> None:
+        study, patient = Dataset(), Dataset()
+        study.ReferencedSOPInstanceUID = patient.ReferencedSOPInstanceUID = "1.2.3"
+        patient.ReferencedSOPClassUID = "1.2.840.10008.3.1.2.1.1"
+        ds.ReferencedStudySequence, ds.ReferencedPatientSequence = [study], [patient]
+
+    sources = read_series(write(tmp_path, single_frames(Phantom()), break_reference)).sources
+    for objects in build_all(result_input(sources, Phantom().shape)).values():
+        ds = _written(objects[0])
+        assert "ReferencedStudySequence" not in ds
+        assert "ReferencedPatientSequence" in ds
 
 
 CHARSETS = (
@@ -278,7 +338,7 @@ def test_names_in_any_character_set_are_the_same_in_both_results(
 
     sources = read_series(write(tmp_path, single_frames(Phantom()), admit)).sources
     built = build_all(result_input(sources, Phantom().shape, institution=text))
-    for ds in (_written(built["seg"]), _written(built["sr"])):
+    for ds in (_written(built["seg"][0]), _written(built["sr"][0])):
         assert _groups(ds) == _groups(patient)
         assert ds.get("InstitutionName", "") == text
 
@@ -291,7 +351,7 @@ def _groups(ds: Dataset) -> list[str]:
 
 def test_highdicom_reads_the_report_as_tid_1500(inp: ResultInput) -> None:
     buffer = BytesIO()
-    build_all(replace(inp, note_facts=FACTS))["sr"].save_as(buffer, enforce_file_format=True)
+    build_all(replace(inp, note_facts=FACTS))["sr"][0].save_as(buffer, enforce_file_format=True)
     buffer.seek(0)
     content = srread(buffer).content
     assert isinstance(content, MeasurementReport)

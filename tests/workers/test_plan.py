@@ -1,0 +1,67 @@
+"""What is built of a job, and where it goes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from node.settings import Destination
+from workers.plan import make_plan, profile_of
+from workers.results.profile import DEFAULT, Profile
+
+
+def archive(name: str, **keys: Any) -> Destination:
+    return Destination(name=name, kind="dicom", host="pacs", port=104, ae_title="PACS", **keys)
+
+
+RIS = Destination(name="ris", kind="mllp", host="ris", port=2575)
+
+
+def test_segmentation_and_report_are_built_even_if_nobody_gets_them() -> None:
+    plan = make_plan([RIS], [])
+    assert plan.profiles == (DEFAULT,)
+    assert plan.kinds(DEFAULT) == ("seg", "sr")
+    assert plan.receivers("oru", "") == ["ris"]
+    assert plan.receivers("seg", "") == []
+
+
+def test_every_profile_that_a_destination_wants_is_built_once() -> None:
+    wanted = {"segmentation": "labelmap", "empty_frames": True}
+    plan = make_plan([archive("a"), archive("b", **wanted), archive("c", **wanted)], [])
+    other = Profile("labelmap", empty_frames=True)
+    assert plan.profiles == (DEFAULT, other)
+    assert plan.receivers("seg", other.key) == ["b", "c"]
+    assert plan.receivers("sr", "") == ["a"], "a report goes where the segmentations that it names go"
+
+
+def test_a_destination_that_takes_no_segmentation_asks_for_no_profile() -> None:
+    plan = make_plan([archive("a", segmentation="fractional", send=["pdf"])], [])
+    assert plan.profiles == (DEFAULT,)
+    assert plan.receivers("pdf", "") == ["a"]
+
+
+def test_messages_refer_to_what_the_first_archive_gets() -> None:
+    plan = make_plan([RIS, archive("a", split_segments=True), archive("b")], [])
+    assert plan.primary == Profile(split_segments=True)
+    plan = make_plan([archive("a", split_segments=True), archive("b", send=["kos"])], [])
+    assert plan.kinds(DEFAULT) == ("seg", "sr")
+    assert plan.kinds(plan.primary) == ("seg", "sr", "kos"), "key objects refer to what the archive has"
+    assert plan.receivers("kos", "") == ["b"]
+    assert make_plan([RIS], []).primary == DEFAULT
+
+
+def test_a_rule_s_destinations_are_the_only_ones() -> None:
+    plan = make_plan([archive("a"), archive("b", send=["sc"])], ["a"])
+    assert plan.receivers("seg", "") == ["a"]
+    assert not plan.pictures
+
+
+def test_profiles_have_keys_of_their_own() -> None:
+    profiles = {
+        Profile(kind, empty_frames=empty, split_segments=split)
+        for kind in ("binary", "fractional", "labelmap")
+        for empty in (False, True)
+        for split in (False, True)
+    }
+    assert len({profile.key for profile in profiles}) == 12
+    assert max(len(profile.key) for profile in profiles) <= 40, "the records' column"
+    assert profile_of(archive("a")).key == ""
