@@ -12,7 +12,7 @@ CAMPAIGN_OPTIONS ?=
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: help demo test check format bench bench-pipeline bench-receive campaigns campaign-kill campaign-fuzz campaign-torture clean
+.PHONY: help demo test check format bench bench-pipeline bench-receive bench-results bench-delivery campaigns campaign-kill campaign-fuzz campaign-torture clean
 
 help:
 	@echo "make demo    run the node with a simulated hospital (DEMO=folder)"
@@ -48,13 +48,19 @@ format: $(VENV)/.dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: bench-pipeline bench-receive
+bench: bench-pipeline bench-receive bench-results bench-delivery
 
 bench-pipeline: $(VENV)/.dev
 	$(BIN)/python -m tests.benchmarks.pipeline
 
 bench-receive: $(VENV)/.dev
 	$(BIN)/python -m tests.benchmarks.receive $(BENCH_OPTIONS)
+
+bench-results: $(VENV)/.dev
+	$(BIN)/python -m tests.benchmarks.results $(BENCH_OPTIONS)
+
+bench-delivery: $(VENV)/.dev
+	$(BIN)/python -m tests.benchmarks.delivery $(BENCH_OPTIONS)
 
 campaigns: campaign-kill campaign-fuzz campaign-torture
 

@@ -12,8 +12,8 @@ from copy import deepcopy
 from typing import Any
 
 from highdicom.content import PixelMeasuresSequence, PlaneOrientationSequence
-from highdicom.enum import CoordinateSystemNames, SpecificCharacterSetValues
-from pydicom.charset import convert_encodings, decode_bytes, encode_string
+from highdicom.enum import CoordinateSystemNames
+from pydicom.charset import convert_encodings, decode_bytes, encode_string, python_encoding
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.valuerep import DA, TM
@@ -115,7 +115,7 @@ def character_set(source: Dataset, texts: Iterable[str]) -> Any:
     """Return the source's Specific Character Set if it can write all of ``texts``, else UTF-8; None for ASCII."""
     declared = source.get("SpecificCharacterSet") or None
     names = [declared] if isinstance(declared, str) else list(declared or [])
-    known = {value.value for value in SpecificCharacterSetValues} | {""}
+    known = {"", *python_encoding}
     if any(name not in known for name in names):
         return UTF_8
     try:

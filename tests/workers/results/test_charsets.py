@@ -26,10 +26,6 @@ FILES = (
     "chrJapMultiExplicitIR6", "chrKoreanMulti", "chrRuss", "chrSQEncoding", "chrSQEncoding1", "chrX1", "chrX2",
 )  # fmt: skip
 
-KOREAN = pytest.mark.xfail(
-    strict=True, reason="headers.character_set knows highdicom's terms, which lack ISO 2022 IR 149"
-)
-
 #: Study attributes that results inherit, besides all of the Patient group.
 STUDY = ("StudyDescription", "ReferringPhysicianName", "AccessionNumber", "StudyID")
 
@@ -97,11 +93,7 @@ def _written(inp: ResultInput, folder: Path) -> dict[str, Path]:
 
 
 @pytest.mark.data
-def test_a_name_stays_in_the_character_set_that_it_came_in(
-    patient: Patient, results: list[Path], request: pytest.FixtureRequest
-) -> None:
-    if "ISO 2022 IR 149" in patient.character_set:
-        request.applymarker(KOREAN)
+def test_a_name_stays_in_the_character_set_that_it_came_in(patient: Patient, results: list[Path]) -> None:
     for path in results:
         with quiet():
             read = dcmread(path)

@@ -70,6 +70,16 @@ def test_no_error_in_any_kind_and_profile_of_the_results_of_a_synthetic_series(t
     assert _judge(paths, tmp_path, PROFILES, slow=False) == []
 
 
+def test_every_tolerated_error_still_occurs(tmp_path: Path) -> None:
+    paths = write(tmp_path / "in", single_frames(Phantom()))
+    inp = full_input(read_series(paths), paths)
+    written = {item.name: item.write(tmp_path) for item in objects(inp, (Profile("labelmap"),))}
+    issues = validate.validate(written["sr-default-1"])
+    for name in ("seg-labelmap-1", "sr-labelmap-1"):
+        issues += validate.run(VALIDATORS[0], written[name])
+    assert {issue.clause for issue in issues if issue.clause} == {item.clause for item in TOLERATED}
+
+
 def test_what_is_tolerated_of_a_label_map_is_not_of_another_object(tmp_path: Path) -> None:
     paths = write(tmp_path / "in", single_frames(Phantom()))
     inp = full_input(read_series(paths), paths)
