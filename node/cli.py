@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from node import __version__, service
-from node.commands import check, conformance, delivery, demo, hl7, rules, send, simulate, study
+from node.commands import check, conformance, delivery, demo, hl7, results, rules, send, simulate, study
 from node.commands.common import ConfigOption, JsonOption, dump, load, table, told
 from node.errors import OverreadError
 
@@ -31,6 +31,7 @@ for name, part in (
     ("hl7", hl7.app),
     ("rules", rules.app),
     ("simulate", simulate.app),
+    ("results", results.app),
     ("models", models_app),
     ("notes", notes_app),
 ):
@@ -196,6 +197,25 @@ def analyze(
         return
     columns = ["section", "text", "concept", "code", "how"]
     table(columns, [_fact(fact) for fact in analysis.facts])
+
+
+@results.app.command("validate")
+@told
+def validate_results(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="DICOM files, or folders of studies.")],
+    every: Annotated[bool, typer.Option("--all", help="Judge the images in folders too, not only results.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Ask the validators that are installed, and our AIR checklist, about results. Exit status 1 if one finds an error.
+
+    The objects of a folder are compared with each other, images and results.
+    """
+    from workers.results import survey
+
+    plan = survey.plan(paths, every=every)
+    with results.progress(plan.steps, quiet=json) as done:
+        verdicts, together = survey.survey(plan, done)
+    results.report(survey.as_dict(plan, verdicts, together), json)
 
 
 def _fact(fact: Any) -> list[Any]:

@@ -87,7 +87,7 @@ def _observer(inp: ResultInput) -> ObserverContext:
             uid=device_uid(inp.card),
             name=inp.card.title,
             manufacturer_name=MANUFACTURER,
-            model_name=f"{inp.card.name} {inp.card.version}",
+            model_name=inp.card.name,
             serial_number=device_serial(inp.card),
         ),
     )
