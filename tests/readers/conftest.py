@@ -25,7 +25,8 @@ BANNER = "import { createRequire as requireOf } from 'node:module'; const requir
 def reader(peer: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Reader:
     """Give a function from a script's name and its arguments to the JSON that it prints.
 
-    Skips, saying why, where node, npm or the packages are not to be had; fails if peers are required and node is missing.
+    Skips, saying why, where node, npm or the packages are not to be had; fails where peers are required and there is
+    no node.
     """
     node, npm = peer("node"), peer("npm")
     modules = _installed(npm) / "node_modules"
