@@ -8,14 +8,15 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import signal
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 from node import logs
 from node.broker import Broker, broker_url
 from node.clock import now
 from node.completion import Completion
 from node.delivery import commitment
+from node.delivery.committing import Committer
 from node.delivery.outbox import Outbox
 from node.dicom.indexer import known_until
 from node.dicom.intake import Intake
@@ -54,6 +55,8 @@ class Gateway:
         self._intake = Intake(self._spool, self._ledger)
         path = settings.watch.path
         self._watch = Watch(settings, path, self._intake) if path is not None else None
+        self._outboxes = [Outbox(item, settings, self._records) for item in settings.destinations]
+        self._threads: ThreadPoolExecutor | None = None
         self._stopping = asyncio.Event()
         self._log = logs.get("gateway")
 
@@ -67,7 +70,7 @@ class Gateway:
         mllp = inbound.server(self._records, self._settings)
         await mllp.start()
         web = self._web()
-        loops = [asyncio.create_task(loop) for loop in self._loops()]
+        loops = self._start()
         serving = asyncio.create_task(web.serve())
         self._log.info("gateway.started", port=self._settings.web.port, host=self._settings.web.host)
         stopped = asyncio.create_task(self._stopping.wait())
@@ -76,9 +79,11 @@ class Gateway:
         finally:
             self._stopping.set()
             web.should_exit = True
+            for box in self._outboxes:
+                box.interrupt()
             await mllp.stop()
             await asyncio.gather(*loops, serving, return_exceptions=True)
-            await asyncio.to_thread(self._close_inlets)
+            await asyncio.to_thread(self._close)
             self._broker.close()
             self._records.close()
             self._log.info("gateway.stopped")
@@ -110,20 +115,30 @@ class Gateway:
         """Whether the records know what was received a moment ago: the indexer runs and keeps up."""
         return now() - known_until(self._spool.root) < dt.timedelta(seconds=INDEX_SECONDS)
 
-    def _loops(self) -> list[Coroutine[Any, Any, None]]:
+    def _works(self) -> list[tuple[str, Callable[[], int]]]:
         spool = self._spool.root
         completion = Completion(self._settings, self._records, clock=lambda: known_until(spool))
         dispatcher = Dispatcher(self._settings, self._records, self._broker, completion)
         reports = commitment.loops(self._settings, self._records, self._spool)
-        outboxes = [Outbox(item, self._settings, self._records) for item in self._settings.destinations]
+        archives = [item for item in self._settings.destinations if item.commitment and item.kind == "dicom"]
+        committers = [Committer(item, self._settings, self._records) for item in archives]
         return [
-            self._loop("dispatch", lambda: dispatcher.complete_studies() + dispatcher.send_waiting()),
-            *(self._loop(f"outbox {box.destination.name}", box.work) for box in outboxes),
-            *(self._loop(report.name, report.work) for report in reports),
-            *([self._loop("watched folder", self._watch.work)] if self._watch is not None else []),
+            ("dispatch", lambda: dispatcher.complete_studies() + dispatcher.send_waiting()),
+            *((f"outbox {box.destination.name}", box.work) for box in self._outboxes),
+            *((f"commitment of {item.destination.name}", item.work) for item in committers),
+            *((report.name, report.work) for report in reports),
+            *([("watched folder", self._watch.work)] if self._watch is not None else []),
         ]
 
-    def _close_inlets(self) -> None:
+    def _start(self) -> list[asyncio.Task[None]]:
+        """Start all loops, each with a thread of its own: one that waits must not take what another one needs."""
+        works = self._works()
+        self._threads = ThreadPoolExecutor(max_workers=len(works), thread_name_prefix="loop")
+        return [asyncio.create_task(self._loop(name, work)) for name, work in works]
+
+    def _close(self) -> None:
+        for box in self._outboxes:
+            box.close()
         if self._watch is not None:
             self._watch.stop()
         self._spool.close()
@@ -134,7 +149,7 @@ class Gateway:
         pause = TICK_SECONDS
         while not self._stopping.is_set():
             try:
-                busy = await asyncio.to_thread(work)
+                busy = await asyncio.get_running_loop().run_in_executor(self._threads, work)
                 pause = 0.0 if busy else TICK_SECONDS
             except Exception as exc:
                 self._log.error("loop.failed", task=name, error=exc)

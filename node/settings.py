@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Collection
+import re
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
@@ -206,17 +208,38 @@ class DeliverySection(Section):
     timeout_seconds: Annotated[float, Field(gt=0)] = 60.0
 
 
+ResultKind = Literal["seg", "sr", "pm", "kos", "gsps", "sc", "pdf", "oru"]
+"""What can be sent: the kinds of ``workers.results``."""
+
+SENT_BY_DEFAULT: Mapping[str, tuple[ResultKind, ...]] = {
+    "dicom": ("seg", "sr"),
+    "dicomweb": ("seg", "sr"),
+    "mllp": ("oru",),
+    "folder": ("seg", "sr", "oru"),
+}
+"""Kinds of result that a destination gets unless ``send`` says otherwise: images and reports, or messages."""
+
+
 class Destination(Section):
-    """Somewhere results go."""
+    """Somewhere results go, what it gets, and the form in which its viewers want it."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
-    kind: Literal["dicom", "mllp", "folder"]
+    kind: Literal["dicom", "dicomweb", "mllp", "folder"]
     host: str = ""
     port: Port = 0
     ae_title: str = ""
     calling_ae_title: str = ""
+    tls: bool = False
+    commitment: bool = False
+    url: str = ""
+    username: str = ""
+    password: SecretStr = SecretStr("")
+    token: SecretStr = SecretStr("")
     path: Path | None = None
-    send: tuple[Literal["seg", "sr", "oru"], ...] = ()
+    send: tuple[ResultKind, ...] = ()
+    segmentation: Literal["binary", "fractional", "labelmap"] = "binary"
+    empty_frames: bool = False
+    split_segments: bool = False
 
     @model_validator(mode="after")
     def _complete(self) -> Destination:
@@ -226,12 +249,20 @@ class Destination(Section):
             raise ValueError(f"a destination of kind {self.kind!r} needs host and port")
         if self.kind == "folder" and self.path is None:
             raise ValueError("a destination of kind 'folder' needs path")
+        if self.kind == "dicomweb":
+            if not re.fullmatch(r"https?://[^/@?]+(/[^@?]*)?", self.url):
+                raise ValueError("a destination of kind 'dicomweb' needs url, http(s)://, without a password in it")
+            _ = urlsplit(self.url).port  # raises ValueError for one that is none
+        if self.kind in ("dicom", "dicomweb") and "oru" in self.send:
+            raise ValueError(f"a destination of kind {self.kind!r} takes no oru")
+        if self.kind == "mllp" and set(self.send) - {"oru"}:
+            raise ValueError("a destination of kind 'mllp' takes only oru")
         return self
 
     @property
     def accepts(self) -> tuple[str, ...]:
-        """Kinds of result that go there; unless told otherwise images and reports to DICOM, messages to HL7."""
-        return self.send or {"dicom": ("seg", "sr"), "mllp": ("oru",), "folder": ("seg", "sr", "oru")}[self.kind]
+        """Kinds of result that go there."""
+        return self.send or SENT_BY_DEFAULT[self.kind]
 
 
 class Rule(Section):

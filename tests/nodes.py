@@ -19,7 +19,7 @@ from sqlalchemy import func, select
 from node.broker import embedded_socket
 from node.records.engine import Records
 from node.records.schema import Delivery, Event, Job, ModelRegistration, Result, Study
-from node.records.states import DeliveryState, StudyState
+from node.records.states import TAKEN, StudyState
 from tests.peers import eventually, free_port
 
 SETTLED = (StudyState.DONE, StudyState.FAILED, StudyState.UNWANTED)
@@ -110,7 +110,7 @@ class RunningNode:
         """Whether ``count`` studies are settled and nothing of them is on its way."""
         with self.records.read() as session:
             done = session.scalar(select(func.count(Study.id)).where(Study.state.in_(SETTLED)))
-            open_ = session.scalar(select(func.count(Delivery.id)).where(Delivery.state != DeliveryState.DELIVERED))
+            open_ = session.scalar(select(func.count(Delivery.id)).where(Delivery.state.not_in(TAKEN)))
         return done == count and open_ == 0
 
     def results(self, kind: str) -> list[Result]:

@@ -7,6 +7,7 @@ import shutil
 import socket
 from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass
+from urllib.parse import urlsplit
 
 import typer
 
@@ -14,7 +15,7 @@ from node import ports
 from node.broker import Broker, broker_url
 from node.commands.common import dump, out
 from node.dicom.receiver import spool_of
-from node.dicom.scp.tls import server_context
+from node.dicom.scp.tls import client_context, server_context
 from node.dicom.sender import echo
 from node.errors import OverreadError
 from node.records.engine import Records
@@ -140,16 +141,28 @@ def _models(settings: Settings, known: Collection[str]) -> Check:
     return Check("rules", True, f"{len(settings.effective_rules)} rules, every model is known")
 
 
+def _address(url: str) -> tuple[str, int]:
+    """Host and port of a service; the scheme's port where the address names none."""
+    parts = urlsplit(url)
+    return parts.hostname or "", parts.port or {"http": 80, "https": 443}[parts.scheme]
+
+
 def _destination(destination: Destination, settings: Settings) -> Check:
     name = f"destination {destination.name}"
     where = f"{destination.host}:{destination.port}"
     try:
         if destination.kind == "dicom":
             calling = destination.calling_ae_title or settings.dicom.ae_title
-            echo(destination.host, destination.port, called_ae=destination.ae_title, calling_ae=calling, timeout=5)
+            tls = client_context(settings.dicom.tls) if destination.tls else None
+            echo(destination.host, destination.port, destination.ae_title, calling, timeout=5, tls=tls)
             return Check(name, True, f"{destination.ae_title}@{where} answers C-ECHO")
         if destination.kind == "mllp":
             socket.create_connection((destination.host, destination.port), 5).close()
+            return Check(name, True, f"{where} accepts connections")
+        if destination.kind == "dicomweb":
+            host, port = _address(destination.url)
+            where = f"{host}:{port}"
+            socket.create_connection((host, port), 5).close()
             return Check(name, True, f"{where} accepts connections")
     except (OverreadError, OSError) as exc:
         return Check(name, False, str(exc) if isinstance(exc, OverreadError) else f"{where}: {exc.strerror or exc}")

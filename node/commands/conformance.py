@@ -40,6 +40,7 @@ def statement(settings: Settings) -> dict[str, Any]:
         "scu": [
             "Storage: Segmentation, Comprehensive 3D SR",
             "Verification",
+            "Storage Commitment Push Model: of destinations with commitment = true, reports on either association",
             "Study Root Query/Retrieve - FIND: number of instances of a study",
         ],
         "security": "TLS 1.2 and 1.3, BCP 195 (PS3.15 B.12)" if settings.dicom.tls.certificate else "none",

@@ -163,7 +163,8 @@ def _deliveries(job: Job) -> list[dict[str, Any]]:
             "attempts": delivery.attempts,
             "status": delivery.status,
             "reason": delivery.reason,
-            "delivered_at": delivery.delivered_at,
+            "accepted_at": delivery.accepted_at,
+            "committed_at": delivery.committed_at,
         }
         for result in job.results
         for delivery in result.deliveries

@@ -13,7 +13,7 @@ SUFFIX = {"oru": ".hl7"}
 
 
 def deliver(destination: Destination, items: Sequence[Item], settings: Settings) -> Iterator[Outcome]:
-    """Copy files; delivered is written, synchronised to the disk and renamed into place."""
+    """Copy files; accepted is written, synchronised to the disk and renamed into place."""
     for item in items:
         try:
             _copy(item, destination.path or Path())

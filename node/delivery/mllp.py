@@ -11,7 +11,7 @@ from node.settings import Destination, Settings
 
 
 def deliver(destination: Destination, items: Sequence[Item], settings: Settings) -> Iterator[Outcome]:
-    """Send messages; delivered is MSA-1 AA or CA for our control id (HL7 v2.5.1 section 2.9.2), nothing else.
+    """Send messages; accepted is MSA-1 AA or CA for our control id (HL7 v2.5.1 section 2.9.2), nothing else.
 
     A refused message (AE, AR) holds back those of the same study only; a peer that does not answer holds back all.
     """

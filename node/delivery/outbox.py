@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 
-from node import logs
-from node.delivery import TRANSPORTS
-from node.delivery.backoff import next_try
-from node.delivery.transport import Item, Outcome
+from node import delivery, logs
+from node.delivery.retrying import retries
+from node.delivery.transport import Item, KeptTransport, Outcome
 from node.errors import OverreadError
 from node.records import results
 from node.records.engine import Records
-from node.records.schema import Delivery, now
-from node.records.states import DeliveryState
+from node.records.results import Answer
 from node.settings import Destination, Settings
 
-BATCH = 50
-"""Objects sent on one association before the records are asked again."""
+BATCH = 500
+"""Objects sent before the records are asked again: what is queued meanwhile waits behind them."""
+RECORDED_TOGETHER = 100
+"""Outcomes that are written in one transaction, if they come faster than they can be written one by one."""
+RECORD_SECONDS = 0.25
+"""How long an outcome waits for others. What a crash takes away is sent again, and the receiver knows it already."""
+MOST_UNRECORDED = 500
+"""Outcomes that wait while the records are busy; with more of them nothing is sent until they are written."""
+ORDERED = frozenset({"mllp"})
+"""Kinds of destinations where nothing overtakes its elders."""
 
 
 class Outbox:
@@ -27,6 +35,7 @@ class Outbox:
         self.destination = destination
         self._settings = settings
         self._records = records
+        self._transport = delivery.transport(destination.kind)
         self._unrecorded = False
         self._log = logs.get("gateway").bind(destination=destination.name)
 
@@ -37,10 +46,13 @@ class Outbox:
                 results.recover(session, self.destination.name)
             self._unrecorded = False
         with self._records.read() as session:
-            rows = results.due(session, self.destination.name, BATCH)
-            items = {row.id: self._item(row) for row in rows}
-        if not items:
+            name, ordered = self.destination.name, self.destination.kind in ORDERED
+            rows = results.due(session, name, BATCH, ordered=ordered)
+        if not rows:
+            self._rest()
             return 0
+        root = self._settings.node.root
+        items = {row.id: Item(row.id, row.kind, row.uid, row.study_uid, root / row.path) for row in rows}
         self._unrecorded = True
         with self._records.write() as session:
             started = results.start(session, list(items))
@@ -48,40 +60,102 @@ class Outbox:
         self._unrecorded = False
         return len(started)
 
-    def _item(self, row: Delivery) -> Item:
-        result = row.result
-        return Item(row.id, result.kind, result.uid, result.job.study.uid, self._settings.node.root / result.path)
+    def close(self) -> None:
+        """Close what is kept open between rounds."""
+        if isinstance(self._transport, KeptTransport):
+            self._transport.close()
+
+    def interrupt(self) -> None:
+        """Have a round that is under way end soon (called by another thread)."""
+        if isinstance(self._transport, KeptTransport):
+            self._transport.interrupt()
+
+    def _rest(self) -> None:
+        if isinstance(self._transport, KeptTransport):
+            self._transport.rest()
 
     def _send(self, items: Sequence[Item]) -> None:
+        """Send, and record outcomes a handful at a time; what was not tried has its turn in the next round."""
         left = {item.delivery for item in items}
+        with closing(self._outcomes(items)) as outcomes, closing(_Recorder(self._record)) as recorder:
+            for outcome in outcomes:
+                recorder.put(outcome)
+                left.discard(outcome.delivery)
+            recorder.finish()
+        if left:
+            with self._records.write() as session:
+                results.put_back(session, sorted(left))
+
+    def _outcomes(self, items: Sequence[Item]) -> Generator[Outcome, None, None]:
+        """Yield what the transport says; where nothing went through at all, its error is the outcome of everything."""
+        outcomes = self._transport(self.destination, items, self._settings)
+        tried, status = 0, "no answer"
         reason = "not tried: the transport stopped before it"
         try:
-            for outcome in TRANSPORTS[self.destination.kind](self.destination, items, self._settings):
-                self._record(outcome)
-                left.discard(outcome.delivery)
+            for outcome in outcomes:
+                tried += 1
+                yield outcome
         except OverreadError as exc:
-            reason = str(exc)
+            reason, status = str(exc), getattr(exc, "status", "") or status
         except Exception as exc:
             self._log.error("delivery.crashed", error=exc)
             reason = f"internal error ({type(exc).__name__})"
-        self._put_back(left, tried=reason if len(left) == len(items) else None)
+        finally:
+            if isinstance(outcomes, Generator):  # or its connection would be in use still in the next round
+                outcomes.close()
+        if not tried:
+            yield from (Outcome(item.delivery, False, status, reason) for item in items)
 
-    def _put_back(self, left: set[int], *, tried: str | None) -> None:
-        """Deliveries without an outcome: queued again, or, where nothing went through at all, recorded as a failure."""
-        for key in sorted(left):
-            if tried is not None:
-                self._record(Outcome(key, False, "no answer", tried))
-                continue
-            with self._records.write() as session:
-                results.step(session.get_one(Delivery, key), DeliveryState.QUEUED)
-
-    def _record(self, outcome: Outcome) -> None:
+    def _record(self, said: Sequence[Outcome]) -> None:
+        if not said:
+            return
+        answers = {
+            ok: [Answer(s.delivery, s.status, s.reason, s.comment) for s in said if s.ok is ok] for ok in (True, False)
+        }
+        commit = self.destination.commitment and self.destination.kind == "dicom"
         with self._records.write() as session:
-            if outcome.ok:
-                results.delivered(session, outcome.delivery, outcome.status)
-                self._log.info("delivery.delivered", delivery=outcome.delivery, status=outcome.status)
-                return
-            row = session.get_one(Delivery, outcome.delivery)
-            again = next_try(row.attempts, row.created_at, now(), self._settings.delivery, random.random())  # noqa: S311
-            results.refused(session, outcome.delivery, outcome.status, outcome.reason, again)
-        self._log.warning("delivery.refused", delivery=outcome.delivery, status=outcome.status, attempt=row.attempts)
+            results.accepted(session, answers[True], commit=commit)
+            results.refused(session, answers[False], retries(self._settings.delivery))
+        if answers[True]:
+            self._log.info("delivery.accepted", count=len(answers[True]), status=answers[True][-1].status)
+        for status in sorted({answer.status for answer in answers[False]}):
+            count = sum(answer.status == status for answer in answers[False])
+            self._log.warning("delivery.refused", count=count, status=status)
+
+
+class _Recorder:
+    """Writes outcomes in a thread of its own, so that the other side does not wait while a disk does."""
+
+    def __init__(self, record: Callable[[Sequence[Outcome]], None]) -> None:
+        self._record = record
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger")
+        self._writing: Future[None] | None = None
+        self._said: list[Outcome] = []
+        self._since = time.monotonic()
+
+    def put(self, outcome: Outcome) -> None:
+        """Take an outcome; raises what went wrong when earlier ones were written."""
+        self._said.append(outcome)
+        busy = self._writing is not None and not self._writing.done()
+        if len(self._said) >= (MOST_UNRECORDED if busy else RECORDED_TOGETHER) or (
+            not busy and time.monotonic() - self._since > RECORD_SECONDS
+        ):
+            self._write()
+
+    def finish(self) -> None:
+        """Write what is left, and wait until all is written."""
+        self._write()
+        self._wait()
+
+    def close(self) -> None:
+        """End the thread."""
+        self._thread.shutdown()
+
+    def _write(self) -> None:
+        self._wait()
+        self._writing = self._thread.submit(self._record, self._said)
+        self._said, self._since = [], time.monotonic()
+
+    def _wait(self) -> None:
+        if self._writing is not None:
+            self._writing.result()

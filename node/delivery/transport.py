@@ -22,12 +22,17 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What the destination said. ``status`` is its own word; only ``ok`` counts as delivered."""
+    """What the destination said. ``status`` is its own word; only ``ok`` counts as accepted.
+
+    ``reason`` says why an object was not taken, or what is to be noted of one that was: a warning, a transcoding.
+    ``comment`` is text of the other side's own, which may hold anything: it is shown, and stands in no timeline.
+    """
 
     delivery: int
     ok: bool
     status: str
     reason: str = ""
+    comment: str = ""
 
 
 Transport = Callable[[Destination, Sequence[Item], Settings], Iterator[Outcome]]
@@ -35,3 +40,20 @@ Transport = Callable[[Destination, Sequence[Item], Settings], Iterator[Outcome]]
 
 An item without an outcome was not tried (a connection broke, or order forbids it) and is tried again in the next round.
 """
+
+
+class KeptTransport:
+    """A transport with a connection that outlives a call. Each destination's loop has an instance of its own."""
+
+    def __call__(self, destination: Destination, items: Sequence[Item], settings: Settings) -> Iterator[Outcome]:
+        """Send items, as every transport does."""
+        raise NotImplementedError
+
+    def rest(self) -> None:
+        """Nothing is due: close what was idle for long enough."""
+
+    def close(self) -> None:
+        """Close the connection."""
+
+    def interrupt(self) -> None:
+        """End what is being sent (called by another thread)."""

@@ -3,16 +3,45 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import func, select
-from sqlalchemy.orm import Session, selectinload
+from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy.orm import Session
 
+from node.errors import StateError
 from node.records import timeline
-from node.records.schema import Delivery, Job, Result, now
-from node.records.states import DeliveryState, check
+from node.records.schema import Delivery, Job, Result, Study, now
+from node.records.states import TRANSITIONS, DeliveryState, Level, check
 
 ACTIVE = (DeliveryState.QUEUED, DeliveryState.SENDING, DeliveryState.RETRYING)
+WAITING = (DeliveryState.QUEUED, DeliveryState.RETRYING)
+PLAIN_SUCCESS = "0x0000"
+COLLECT_SECONDS = 2.0
+"""How long what was accepted waits for the rest of its study, to be asked commitment for in one request."""
+
+Again = Callable[[int, dt.datetime], dt.datetime | None]
+"""When to try again, from the attempts so far and since when it is tried; None: given up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of one delivery: the other side's ``status``, and why, or what to note of a success.
+
+    ``comment`` is kept with the reason, and stands in no timeline: it is the other side's, and may hold anything.
+    """
+
+    delivery: int
+    status: str
+    reason: str = ""
+    comment: str = ""
+
+    @property
+    def told(self) -> tuple[str, str]:
+        """Status and reason, as the timeline has them."""
+        return self.status, self.reason
 
 
 def add(session: Session, job: Job, result: Result, destinations: Iterable[str]) -> Result:
@@ -31,89 +60,131 @@ def add(session: Session, job: Job, result: Result, destinations: Iterable[str])
     return existing
 
 
-def newest(session: Session, job: Job, kind: str) -> Result | None:
-    """Return the newest result of a kind that the job, or the job it superseded on the same series, has."""
+def newest(session: Session, job: Job, kind: str, profile: str = "") -> Result | None:
+    """Return the newest result of a kind and profile that the job, or one that it superseded on its series, has."""
     query = (
         select(Result)
         .join(Job, Job.id == Result.job_fk)
-        .where(Job.series_fk == job.series_fk, Job.model == job.model, Result.kind == kind)
+        .where(Job.series_fk == job.series_fk, Job.model == job.model)
+        .where(Result.kind == kind, Result.profile == profile)
         .order_by(Result.id.desc())
     )
     return session.scalars(query).first()
 
 
-def due(session: Session, destination: str, limit: int) -> Sequence[Delivery]:
-    """Return what a destination is owed now, oldest first, of each kind and study the eldest alone.
+def due(session: Session, destination: str, limit: int, *, ordered: bool = False) -> Sequence[Any]:
+    """Return what a destination is owed now, oldest first: ``id, kind, uid, path, study_uid``.
 
-    So nothing overtakes its elders, and what waits for another try holds back nothing else.
+    Parameters
+    ----------
+    ordered
+        Whether nothing may overtake its elders, as with HL7 messages: of each kind and study the eldest alone is due,
+        also while that one waits for another try. Objects with UIDs need no order, and wait for nobody.
     """
-    waiting = (DeliveryState.QUEUED, DeliveryState.RETRYING)
-    eldest = (
+    query = (
+        select(Delivery.id, Result.kind, Result.uid, Result.path, Study.uid.label("study_uid"))
+        .join(Delivery.result)
+        .join(Result.job)
+        .join(Job.study)
+        .where(Delivery.destination == destination, Delivery.state.in_(WAITING), Delivery.next_at <= now())
+        .order_by(Delivery.id)
+        .limit(limit)
+    )
+    if ordered:
+        query = query.where(Delivery.id.in_(_eldest(destination)))
+    return session.execute(query).all()
+
+
+def _eldest(destination: str) -> Any:
+    return (
         select(func.min(Delivery.id))
         .join(Delivery.result)
         .join(Result.job)
         .where(Delivery.destination == destination, Delivery.state.in_(ACTIVE))
         .group_by(Job.study_fk, Result.kind)
     )
-    query = (
-        select(Delivery)
-        .options(selectinload(Delivery.result).selectinload(Result.job).selectinload(Job.study))
-        .where(Delivery.destination == destination, Delivery.state.in_(waiting), Delivery.next_at <= now())
-        .where(Delivery.id.in_(eldest))
-        .order_by(Delivery.id)
-        .limit(limit)
-    )
-    return session.scalars(query).all()
-
-
-def step(delivery: Delivery, state: DeliveryState, *, status: str = "", reason: str = "") -> None:
-    """Move a delivery; raises StateError if the table has no such step."""
-    check(delivery.state, state)
-    delivery.state = state
-    delivery.status = status
-    delivery.reason = reason
 
 
 def start(session: Session, ids: Sequence[int]) -> list[int]:
     """Mark deliveries as being sent; returns those that still could be."""
-    started = []
-    for delivery in session.scalars(select(Delivery).where(Delivery.id.in_(ids))):
-        if delivery.state in (DeliveryState.QUEUED, DeliveryState.RETRYING):
-            step(delivery, DeliveryState.SENDING)
-            delivery.attempts += 1
-            started.append(delivery.id)
+    found = select(Delivery.id).where(Delivery.id.in_(ids), Delivery.state.in_(WAITING)).order_by(Delivery.id)
+    started = list(session.scalars(found.with_for_update()))
+    values = {"state": DeliveryState.SENDING, "attempts": Delivery.attempts + 1, "status": "", "reason": ""}
+    _update(session, Delivery.id.in_(started), values)
     return started
 
 
-def delivered(session: Session, delivery_id: int, status: str) -> None:
-    """Record that the other side confirmed an object."""
-    delivery = session.get_one(Delivery, delivery_id)
-    step(delivery, DeliveryState.DELIVERED, status=status)
-    delivery.delivered_at = now()
-    _line(session, delivery, "delivery.delivered", f"confirmed by {delivery.destination} ({status}).", "info")
+def accepted(session: Session, answers: Sequence[Answer], *, commit: bool = False) -> None:
+    """Record that the other side has objects, and what it remarked.
+
+    Parameters
+    ----------
+    commit
+        Whether it is asked for storage commitment next.
+    """
+    at = now()
+    commit_at = at + dt.timedelta(seconds=COLLECT_SECONDS) if commit else None
+    rows = _rows(session, answers, DeliveryState.ACCEPTED)
+    values = {"accepted_at": at, "commit_at": commit_at, "commit_asked": 0, "committed_at": None}
+    _set(session, rows, [values] * len(rows), DeliveryState.ACCEPTED)
+    for (study, kind, destination, said), count in Counter((*_of(row), answer.told) for row, answer in rows).items():
+        remark = f": {said[1]}" if said[1] else ""
+        level: Level = "warning" if remark and said[0] != PLAIN_SUCCESS else "info"
+        text = f"{_count(kind, count)} accepted by {destination} ({said[0]}){remark.rstrip('.')}."
+        timeline.add(session, "delivery.accepted", text, study=study, level=level)
 
 
-def refused(session: Session, delivery_id: int, status: str, reason: str, retry_at: dt.datetime | None) -> None:
-    """Record that an object was not taken; ``retry_at`` None gives up."""
-    delivery = session.get_one(Delivery, delivery_id)
-    if retry_at is None:
-        step(delivery, DeliveryState.FAILED, status=status, reason=reason)
-        _line(session, delivery, "delivery.failed", f"given up for {delivery.destination}: {reason}", "error")
-        return
-    step(delivery, DeliveryState.RETRYING, status=status, reason=reason)
-    delivery.next_at = retry_at
-    when = f"attempt {delivery.attempts}; again at {retry_at:%H:%M:%S} UTC"
-    text = f"not taken by {delivery.destination}: {reason} ({when})."
-    _line(session, delivery, "delivery.retrying", text, "warning")
+def refused(session: Session, answers: Sequence[Answer], again: Again) -> None:
+    """Record that objects were not taken, or not kept, and when they are tried again."""
+    rows = _rows(session, answers, DeliveryState.RETRYING)
+    retries = [again(row.attempts, row.created_at) for row, _ in rows]
+    waiting = [(pair, at) for pair, at in zip(rows, retries, strict=True) if at is not None]
+    lost = [pair for pair, at in zip(rows, retries, strict=True) if at is None]
+    values = [{"next_at": at, "commit_at": None} for _, at in waiting]
+    _set(session, [pair for pair, _ in waiting], values, DeliveryState.RETRYING)
+    _set(session, lost, [{"commit_at": None}] * len(lost), DeliveryState.FAILED)
+    tries = Counter((*_of(row), answer.told, row.attempts, at) for (row, answer), at in waiting)
+    for (study, kind, destination, said, attempt, at), count in tries.items():
+        when = f"attempt {attempt}; again at {at:%H:%M:%S} UTC"
+        text = f"{_count(kind, count)} not taken by {destination}: {said[1] or said[0]} ({when})."
+        timeline.add(session, "delivery.retrying", text, study=study, level="warning")
+    for (study, kind, destination, said), count in Counter((*_of(row), answer.told) for row, answer in lost).items():
+        text = f"{_count(kind, count)} given up for {destination}: {said[1] or said[0]}"
+        timeline.add(session, "delivery.failed", text, study=study, level="error")
+
+
+def put_back(session: Session, ids: Sequence[int]) -> None:
+    """Queue again what was to be sent and was not tried."""
+    waiting = {"state": DeliveryState.QUEUED, "attempts": Delivery.attempts - 1}
+    _update(session, Delivery.id.in_(ids) & (Delivery.state == DeliveryState.SENDING), waiting)
 
 
 def again(session: Session, delivery_id: int) -> None:
-    """Queue a given-up delivery again, by hand."""
-    delivery = session.get_one(Delivery, delivery_id)
-    step(delivery, DeliveryState.QUEUED)
+    """Send by hand, and now, what waits for another try or was given up.
+
+    Raises
+    ------
+    StateError
+        If the delivery is neither.
+    """
+    delivery = session.get_one(Delivery, delivery_id, with_for_update=True)
+    if delivery.state not in (DeliveryState.RETRYING, DeliveryState.FAILED):
+        raise StateError(
+            f"the delivery is {delivery.state.value}: only one that waits for another try or was given up is sent again"
+        )
+    check(delivery.state, DeliveryState.QUEUED)
+    delivery.state = DeliveryState.QUEUED
     delivery.next_at = now()
     delivery.created_at = now()  # the days until it is given up count anew
-    _line(session, delivery, "delivery.queued", f"queued again for {delivery.destination} by hand.", "info")
+    kind = delivery.result.kind.upper()
+    text = f"{kind} queued again for {delivery.destination} by hand."
+    timeline.add(session, "delivery.queued", text, study=delivery.result.job.study_fk)
+
+
+def given_up(session: Session, destination: str = "") -> list[int]:
+    """Return the ids of dead letters, of one destination or of all."""
+    query = select(Delivery.id).where(Delivery.state == DeliveryState.FAILED).order_by(Delivery.id)
+    return list(session.scalars(query.where(Delivery.destination == destination) if destination else query))
 
 
 def recover(session: Session, destination: str | None = None) -> int:
@@ -121,13 +192,12 @@ def recover(session: Session, destination: str | None = None) -> int:
 
     Call it when nothing is being sent: after a start, or, for one destination, between its rounds.
     """
-    query = select(Delivery).where(Delivery.state == DeliveryState.SENDING)
+    stuck = Delivery.state == DeliveryState.SENDING
     if destination is not None:
-        query = query.where(Delivery.destination == destination)
-    stuck = session.scalars(query).all()
-    for delivery in stuck:
-        step(delivery, DeliveryState.QUEUED)
-    return len(stuck)
+        stuck &= Delivery.destination == destination
+    count = session.scalar(select(func.count(Delivery.id)).where(stuck)) or 0
+    _update(session, stuck, {"state": DeliveryState.QUEUED})
+    return count
 
 
 def without_destination(session: Session, known: Iterable[str]) -> int:
@@ -144,6 +214,40 @@ def without_destination(session: Session, known: Iterable[str]) -> int:
     return sum(count for _, count in found)
 
 
-def _line(session: Session, delivery: Delivery, kind: str, text: str, level: timeline.Level) -> None:
-    result = delivery.result
-    timeline.add(session, kind, f"{result.kind.upper()} {text}", study=result.job.study_fk, level=level)
+Pair = tuple[Any, Answer]
+"""A delivery with its study and kind, and what became of it."""
+
+
+def _rows(session: Session, answers: Sequence[Answer], state: DeliveryState) -> list[Pair]:
+    """Return what the table lets go into a state: what is not being sent any more is left as it is."""
+    said = {answer.delivery: answer for answer in answers}
+    columns = (Delivery.id, Delivery.state, Delivery.attempts, Delivery.created_at, Delivery.destination)
+    query = select(*columns, Result.kind, Job.study_fk).join(Delivery.result).join(Result.job)
+    rows = session.execute(query.where(Delivery.id.in_(said)).order_by(Delivery.id))
+    return [(row, said[row.id]) for row in rows if state in TRANSITIONS[DeliveryState][row.state]]
+
+
+def _set(session: Session, rows: Sequence[Pair], values: Sequence[dict[str, Any]], state: DeliveryState) -> None:
+    """Update many rows with one statement: a thousand objects take no longer to record than to send."""
+    if rows:
+        changes = [
+            {"id": row.id, "state": state, "status": answer.status[:250], "reason": _reason(answer), **value}
+            for (row, answer), value in zip(rows, values, strict=True)
+        ]
+        session.execute(update(Delivery), changes)
+
+
+def _reason(answer: Answer) -> str:
+    return "; ".join(part for part in (answer.reason, answer.comment) if part)
+
+
+def _update(session: Session, which: ColumnElement[bool], values: dict[str, Any]) -> None:
+    session.execute(update(Delivery).where(which).values(values).execution_options(synchronize_session=False))
+
+
+def _of(row: Any) -> tuple[int, str, str]:
+    return row.study_fk, row.kind, row.destination
+
+
+def _count(kind: str, number: int) -> str:
+    return kind.upper() if number == 1 else f"{number} {kind.upper()}"

@@ -43,9 +43,14 @@ class DeliveryState(StrEnum):
 
     QUEUED = "queued"
     SENDING = "sending"
-    DELIVERED = "delivered"
-    RETRYING = "retrying"
+    ACCEPTED = "accepted"  # the other side said that it has it
+    COMMITTED = "committed"  # and that it keeps it safely: storage commitment
+    RETRYING = "retrying"  # not taken, or not kept; sent again at a known time
     FAILED = "failed"  # given up; can be retried by hand
+
+
+TAKEN = frozenset({DeliveryState.ACCEPTED, DeliveryState.COMMITTED})
+"""States of a delivery that the other side has."""
 
 
 class MessageState(StrEnum):
@@ -105,10 +110,11 @@ TRANSITIONS: Mapping[type[StrEnum], Mapping[StrEnum, frozenset[StrEnum]]] = {
     },
     DeliveryState: {
         _D.QUEUED: frozenset({_D.SENDING}),
-        _D.SENDING: frozenset({_D.DELIVERED, _D.RETRYING, _D.FAILED, _D.QUEUED}),
-        _D.RETRYING: frozenset({_D.SENDING, _D.FAILED}),
+        _D.SENDING: frozenset({_D.ACCEPTED, _D.RETRYING, _D.FAILED, _D.QUEUED}),
+        _D.RETRYING: frozenset({_D.SENDING, _D.FAILED, _D.QUEUED}),
         _D.FAILED: frozenset({_D.QUEUED}),
-        _D.DELIVERED: frozenset(),
+        _D.ACCEPTED: frozenset({_D.COMMITTED, _D.RETRYING, _D.FAILED}),
+        _D.COMMITTED: frozenset(),
     },
     MessageState: {
         _M.RECEIVED: frozenset({_M.PROCESSED, _M.FAILED}),

@@ -29,7 +29,7 @@ from node.records.schema import (
     Study,
     now,
 )
-from node.records.states import DeliveryState, JobState, MessageState, StudyState
+from node.records.states import TAKEN, DeliveryState, JobState, MessageState, StudyState
 
 UNDELIVERED = (DeliveryState.QUEUED, DeliveryState.SENDING, DeliveryState.RETRYING)
 """States of a delivery that is still on its way."""
@@ -266,7 +266,7 @@ def segmented(session: Session, study_id: int, job_id: str) -> Segmented | None:
     statement = (
         select(Result, Job.series_fk)
         .join(Job)
-        .where(Job.id == job_id, Job.study_fk == study_id, Result.kind == "seg")
+        .where(Job.id == job_id, Job.study_fk == study_id, Result.kind == "seg", Result.profile == "")
         .order_by(Result.id.desc())
         .limit(1)
     )
@@ -288,12 +288,12 @@ def result_of(session: Session, study_id: int, result_id: int) -> Result | None:
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """One destination: deliveries by state, the oldest that is still on its way, the newest that arrived."""
+    """One destination: deliveries by state, the oldest that is still on its way, the newest that was accepted."""
 
     destination: str
     counts: Mapping[DeliveryState, int] = field(default_factory=dict)
     oldest: dt.datetime | None = None
-    newest_delivered: dt.datetime | None = None
+    newest_accepted: dt.datetime | None = None
 
     @property
     def waiting(self) -> int:
@@ -308,6 +308,7 @@ class OperationsView:
     counts: Mapping[str, Mapping[StrEnum, int]]  # "studies" | "jobs" | "deliveries" | "messages"
     backlogs: Sequence[Backlog]
     models: Sequence[ModelRegistration]
+    dead_letters: Sequence[Delivery]
     failed_messages: Sequence[Message]
     events: Sequence[Event]
 
@@ -325,9 +326,17 @@ def operations(session: Session, destinations: Sequence[str], limit: int = 60) -
         counts={name: count_by(session, column) for name, column in states.items()},
         backlogs=backlogs(session, destinations),
         models=session.scalars(select(ModelRegistration).order_by(ModelRegistration.name)).all(),
+        dead_letters=_dead_letters(session, limit),
         failed_messages=session.scalars(failed).all(),
         events=timeline.of_node(session, limit),
     )
+
+
+def _dead_letters(session: Session, limit: int) -> Sequence[Delivery]:
+    """Return the deliveries that were given up, newest first."""
+    owner = selectinload(Delivery.result).selectinload(Result.job)
+    query = select(Delivery).where(Delivery.state == DeliveryState.FAILED).order_by(Delivery.id.desc())
+    return session.scalars(query.limit(limit).options(owner)).all()
 
 
 def count_by(session: Session, column: InstrumentedAttribute[Any]) -> dict[Any, int]:
@@ -339,18 +348,18 @@ def backlogs(session: Session, destinations: Sequence[str] = ()) -> list[Backlog
     """Return each destination's backlog, by name."""
     counts: dict[str, dict[DeliveryState, int]] = {name: {} for name in destinations}
     oldest: dict[str, dt.datetime] = {}
-    delivered: dict[str, dt.datetime] = {}
+    accepted: dict[str, dt.datetime] = {}
     statement = select(
         Delivery.destination,
         Delivery.state,
         func.count(),
         func.min(Delivery.created_at),
-        func.max(Delivery.delivered_at),
+        func.max(Delivery.accepted_at),
     ).group_by(Delivery.destination, Delivery.state)
     for name, state, count, first, last in session.execute(statement):
         counts.setdefault(name, {})[state] = count
         if state in UNDELIVERED:
             oldest[name] = min(first, oldest.get(name, first))
-        elif state is DeliveryState.DELIVERED and last is not None:
-            delivered[name] = last
-    return [Backlog(name, counts[name], oldest.get(name), delivered.get(name)) for name in sorted(counts)]
+        elif state in TAKEN and last is not None:
+            accepted[name] = max(last, accepted.get(name, last))
+    return [Backlog(name, counts[name], oldest.get(name), accepted.get(name)) for name in sorted(counts)]

@@ -68,9 +68,9 @@ def one(node: RunningNode, seed: int) -> dict[str, float]:
         query = select(Delivery).join(Result).where(Result.kind == "seg").order_by(Delivery.id.desc())
         delivered = session.scalars(query).first()
         assert delivered is not None
-        assert delivered.delivered_at is not None
+        assert delivered.accepted_at is not None
     events = ("job.queued", "job.running", "job.inferred", "result.built")
-    marks = [answered, *(at[kind] for kind in events), delivered.delivered_at]
+    marks = [answered, *(at[kind] for kind in events), delivered.accepted_at]
     seconds = [(after - before).total_seconds() for before, after in pairwise(marks)]
     return dict(zip(STAGES, [*seconds, (marks[-1] - marks[0]).total_seconds()], strict=True))
 

@@ -80,8 +80,11 @@ class Campaign:
         if name in ("one receiver", "both receivers"):
             self._kill_children(1 if name == "one receiver" else len(RECEIVERS))
             return
-        services = {"the indexer": [self._node.indexer], "the receivers' parent": [self._node.receivers]}
-        victims = services.get(name, self._node.all)
+        services: dict[str, Sequence[Service]] = {
+            "the indexer": [self._node.indexer],
+            "the receivers' parent": [self._node.receivers],
+        }
+        victims: Sequence[Service] = services.get(name, self._node.all)
         if name != "all" or self._chance.random() < 0.3:
             self._kill_services(victims)
             self._restart(victims)

@@ -125,3 +125,32 @@ def test_locate_finds_the_deepest_part_that_stands_there() -> None:
     assert locate(text, ("a", "x")) == 1
     assert locate(text, ("c", 1, "d")) == 6
     assert locate(text, ("z",)) is None
+
+
+DICOMWEB = "[[destinations]]\nname = 'web'\nkind = 'dicomweb'\n"
+
+
+def test_a_dicomweb_destination_gets_images_and_reports(tmp_path: Path) -> None:
+    settings = load(write(tmp_path, DICOMWEB + "url = 'https://pacs.example.org/dicom-web'\n"), {})
+    assert settings.destinations[0].accepts == ("seg", "sr")
+
+
+@pytest.mark.parametrize("url", ["http://pacs.example.org:99999/x", "http://[::1"])
+def test_a_dicomweb_destination_s_host_and_port_are_such(tmp_path: Path, url: str) -> None:
+    assert "destinations.0" in problems(tmp_path, DICOMWEB + f"url = '{url}'\n")
+
+
+@pytest.mark.parametrize("url", ["", "pacs.example.org", "ftp://pacs", "https://user:secret@pacs.example.org/x"])
+def test_a_dicomweb_destination_needs_an_address_without_a_password_in_it(tmp_path: Path, url: str) -> None:
+    text = problems(tmp_path, DICOMWEB + f"url = '{url}'\n")
+    assert "without a password" in text
+    assert "secret" not in text
+
+
+@pytest.mark.parametrize(
+    ("kind", "sent", "word"),
+    [("dicom", "oru", "takes no oru"), ("mllp", "seg", "takes only oru"), ("dicom", "fax", "destinations.0.send")],
+)
+def test_a_destination_is_sent_only_what_it_can_take(tmp_path: Path, kind: str, sent: str, word: str) -> None:
+    one = f"[[destinations]]\nname = 'a'\nkind = '{kind}'\nhost = 'h'\nport = 104\nae_title = 'A'\nsend = ['{sent}']\n"
+    assert word in problems(tmp_path, one)

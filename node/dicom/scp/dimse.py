@@ -27,6 +27,7 @@ COMMAND_BYTES = 1 << 16
 
 COMMAND_FIELD, MESSAGE_ID, RESPONDED_TO, DATA_SET_TYPE, STATUS, COMMENT = 0x0100, 0x0110, 0x0120, 0x0800, 0x0900, 0x0902
 AFFECTED_CLASS, REQUESTED_CLASS, AFFECTED_INSTANCE, REQUESTED_INSTANCE = 0x0002, 0x0003, 0x1000, 0x1001
+PRIORITY, MEDIUM = 0x0700, 0x0000
 EVENT_TYPE, ACTION_TYPE = 0x1002, 0x1008
 
 _ELEMENT = struct.Struct("<HHL")
@@ -90,6 +91,22 @@ def store_answer(context: int, request: CommandSet, status: int, comment: str = 
     return _PDATA.pack(4, 0, len(body) + 6, len(body) + 2, context, 3) + body
 
 
+def store_request(context: int, sop_class: str, sop_instance: str, message_id: int) -> bytes:
+    """Return the PDU of a C-STORE-RQ's command (PS3.7 section 9.3.1.1); the data set follows."""
+    body = b"".join(
+        (
+            _text(AFFECTED_CLASS, sop_class, b"\0"),
+            _short(COMMAND_FIELD, C_STORE_RQ),
+            _short(MESSAGE_ID, message_id),
+            _short(PRIORITY, MEDIUM),
+            _short(DATA_SET_TYPE, 1),
+            _text(AFFECTED_INSTANCE, sop_instance, b"\0"),
+        )
+    )
+    body = _ELEMENT.pack(0, 0, 4) + len(body).to_bytes(4, "little") + body
+    return _PDATA.pack(4, 0, len(body) + 6, len(body) + 2, context, 3) + body
+
+
 def _short(element: int, value: int) -> bytes:
     return _ELEMENT.pack(0, element, 2) + value.to_bytes(2, "little")
 
@@ -119,16 +136,29 @@ def message(context: int, command: Dataset, dataset: bytes | None, max_pdu: int)
     if body is None:
         raise ProtocolError("the command set cannot be encoded")
     body = _ELEMENT.pack(0, 0, 4) + len(body).to_bytes(4, "little") + body
-    return _pdus(context, body, 1, max_pdu) + (b"" if dataset is None else _pdus(context, dataset, 0, max_pdu))
+    return pdus(context, body, 1, max_pdu) + (b"" if dataset is None else pdus(context, dataset, 0, max_pdu))
 
 
-def _pdus(context: int, data: bytes, command: int, max_pdu: int) -> bytes:
-    room = max((max_pdu or 1 << 17) - 6, 64)
+def pdus(context: int, data: bytes | memoryview, command: int, max_pdu: int, *, whole: bool = True) -> bytes:
+    """Return P-DATA-TF PDUs, one fragment of a command set (``command`` 1) or of a data set (0) in each.
+
+    Parameters
+    ----------
+    whole
+        Whether the last one ends the command set or the data set.
+    """
+    room = fragment_bytes(max_pdu)
     parts = [data[start : start + room] for start in range(0, len(data), room)] or [b""]
     return b"".join(
-        _PDATA.pack(4, 0, len(part) + 6, len(part) + 2, context, command | (2 if part is parts[-1] else 0)) + part
+        _PDATA.pack(4, 0, len(part) + 6, len(part) + 2, context, command | (2 if whole and part is parts[-1] else 0))
+        + part
         for part in parts
     )
+
+
+def fragment_bytes(max_pdu: int) -> int:
+    """Return the length of the longest fragment that fits a PDU of the peer's."""
+    return max((max_pdu or 1 << 17) - 6, 64)
 
 
 def encode_dataset(dataset: Dataset, transfer_syntax: str) -> bytes:

@@ -22,7 +22,7 @@ from pynetdicom.sop_class import uid_to_service_class
 
 from node.dicom.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from node.dicom.scp.wire import ProtocolError
-from node.dicom.services import abstract_syntaxes
+from node.dicom.services import STORAGE_COMMITMENT, abstract_syntaxes
 
 APPLICATION_CONTEXT = "1.2.840.10008.3.1.1.1"
 MEDIA_STORAGE_DIRECTORY = "1.2.840.10008.1.3.10"
@@ -31,6 +31,8 @@ TRANSFER_SYNTAXES: tuple[str, ...] = (*ALL_TRANSFER_SYNTAXES, ENCAPSULATED_UNCOM
 """All that pydicom knows, and JPIP and encapsulated uncompressed, whose structure is known too (PS3.5 annex A)."""
 PLAIN = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2")
 """For services whose messages are decoded: neither pixels to compress, nor a megabyte that inflates to a gigabyte."""
+EITHER_ROLE = frozenset({STORAGE_COMMITMENT})
+"""What the node both provides and uses: who reports to it asks for the provider's role (PS3.7 D.3.3.4, PS3.4 J.3.3)."""
 MAX_CONTEXTS = 128
 """Presentation context IDs are the odd numbers from 1 to 255 (PS3.8 section 9.3.2.2)."""
 
@@ -130,7 +132,7 @@ def accept(proposal: Proposal, max_pdu: int) -> tuple[bytes, Mapping[int, Contex
         primitive.presentation_context_definition_results_list = results
         primitive.result = 0
         primitive.presentation_context_definition_list = []
-        primitive.user_information = [*_information(max_pdu), *replies]
+        primitive.user_information = [*user_information(max_pdu), *replies]
         answer = A_ASSOCIATE_AC()
         answer.from_primitive(primitive)
         data = bytes(answer.encode())
@@ -155,13 +157,16 @@ def _negotiate(
         known = transfer_syntaxes(str(cx.abstract_syntax))
         chosen = [*(uid for uid in cx.transfer_syntax if uid in known), *known][:1]
         ours = [build_context(str(cx.abstract_syntax), chosen[0])] if chosen else []
+        if str(cx.abstract_syntax) in EITHER_ROLE and ours:
+            ours[0].scu_role = ours[0].scp_role = True
         result, reply = negotiate_as_acceptor([cx], ours, roles)
         results += result
         replies += reply
     return results, replies
 
 
-def _information(max_pdu: int) -> list[Any]:
+def user_information(max_pdu: int) -> list[Any]:
+    """Return what either side tells of itself: the longest PDU that it takes, and what it is (PS3.7 D.3.3)."""
     length, implementation = MaximumLengthNotification(), ImplementationClassUIDNotification()
     length.maximum_length_received = max_pdu
     implementation.implementation_class_uid = UID(IMPLEMENTATION_CLASS_UID)

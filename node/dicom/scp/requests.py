@@ -70,7 +70,7 @@ class Requests:
             sop_class=message.text(dimse.AFFECTED_CLASS) or message.text(dimse.REQUESTED_CLASS),
             sop_instance=message.text(dimse.AFFECTED_INSTANCE) or message.text(dimse.REQUESTED_INSTANCE),
             caller=Caller(proposal.calling_ae_title, proposal.called_ae_title, self._session.address),
-            number=message.number(dimse.ACTION_TYPE) or 0,
+            number=message.number(dimse.ACTION_TYPE) or message.number(dimse.EVENT_TYPE) or 0,
             dataset=dataset,
         )
 
@@ -90,6 +90,8 @@ class Requests:
             command.AffectedSOPInstanceUID = instance
         if (action := message.number(dimse.ACTION_TYPE)) is not None:
             command.ActionTypeID = action
+        if (event := message.number(dimse.EVENT_TYPE)) is not None:
+            command.EventTypeID = event
         self._send(context_id, command, answer.dataset)
 
     def _send_report(self, context: int, report: Report) -> None:

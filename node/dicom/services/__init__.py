@@ -11,7 +11,7 @@ from importlib import import_module
 
 from node.dicom.services.base import Answer, Handler, Request, Resources
 
-C_ECHO_RQ, N_SET_RQ, N_ACTION_RQ, N_CREATE_RQ = 0x0030, 0x0120, 0x0130, 0x0140
+C_ECHO_RQ, N_EVENT_REPORT_RQ, N_SET_RQ, N_ACTION_RQ, N_CREATE_RQ = 0x0030, 0x0100, 0x0120, 0x0130, 0x0140
 """Command Field (0000,0100) of requests (PS3.7 table E.1-1)."""
 
 VERIFICATION = "1.2.840.10008.1.1"
@@ -33,6 +33,7 @@ def _lazily(module: str, function: str) -> Handler:
 SERVICES: Mapping[tuple[str, int], Handler] = {
     (VERIFICATION, C_ECHO_RQ): _lazily("verification", "echo"),
     (STORAGE_COMMITMENT, N_ACTION_RQ): _lazily("commitment", "request_commitment"),
+    (STORAGE_COMMITMENT, N_EVENT_REPORT_RQ): _lazily("commitment_report", "take_report"),
     (PROCEDURE_STEP, N_CREATE_RQ): _lazily("procedure_step", "create_step"),
     (PROCEDURE_STEP, N_SET_RQ): _lazily("procedure_step", "set_step"),
     (AVAILABILITY_NOTIFICATION, N_CREATE_RQ): _lazily("availability", "notify"),

@@ -18,6 +18,7 @@ INVALID_ATTRIBUTE_VALUE = 0x0106
 PROCESSING_FAILURE = 0x0110
 DUPLICATE_SOP_INSTANCE = 0x0111
 NO_SUCH_SOP_INSTANCE = 0x0112
+NO_SUCH_EVENT = 0x0113
 INVALID_ARGUMENT_VALUE = 0x0115
 INVALID_SOP_INSTANCE = 0x0117
 NO_SUCH_SOP_CLASS = 0x0118
@@ -43,8 +44,8 @@ class Caller:
 class Request:
     """One DIMSE request.
 
-    ``sop_instance`` is empty where an N-CREATE leaves the choice to the node; ``number`` is the Action Type ID;
-    ``dataset`` is None where the message has none.
+    ``sop_instance`` is empty where an N-CREATE leaves the choice to the node; ``number`` is the Action Type ID or Event
+    Type ID; ``dataset`` is None where the message has none.
     """
 
     command: int

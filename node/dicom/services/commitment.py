@@ -129,6 +129,14 @@ def event(transaction_uid: str, references: Sequence[Reference], failures: Seque
     return FAILURES_EXIST, ds
 
 
+def request(transaction_uid: str, references: Iterable[Reference]) -> Dataset:
+    """Return the Action Information of a request (PS3.4 table J.3-1)."""
+    ds = Dataset()
+    ds.TransactionUID = transaction_uid
+    ds.ReferencedSOPSequence = [_item(reference) for reference in references]
+    return ds
+
+
 def _asked(ds: Dataset, request: Request) -> Asked:
     transaction = arguments.uid(ds, "TransactionUID", INVALID_ARGUMENT_VALUE)
     sequence = arguments.required_items(ds, "ReferencedSOPSequence", INVALID_ARGUMENT_VALUE)

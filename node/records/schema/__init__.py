@@ -8,11 +8,12 @@ from node.records.schema.base import Base, Utc, now
 from node.records.schema.clinical import Fact, Message, Note, Observation, Order, Patient
 from node.records.schema.events import Event
 from node.records.schema.imaging import Instance, Series, Study
-from node.records.schema.work import Delivery, Job, ModelRegistration, Result
+from node.records.schema.work import CommitmentRequest, Delivery, Job, ModelRegistration, Result
 
 __all__ = [
     "Base",
     "Commitment",
+    "CommitmentRequest",
     "Delivery",
     "Event",
     "Expectation",

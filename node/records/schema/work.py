@@ -59,13 +59,14 @@ class Job(Base):
 
 
 class Result(Base):
-    """An object that was built: SEG, SR, or an ORU message."""
+    """An object that was built: a DICOM object or an ORU message."""
 
     __tablename__ = "results"
 
     id: Mapped[int] = mapped_column(primary_key=True)
     job_fk: Mapped[str] = mapped_column(ForeignKey("jobs.id"), index=True)
-    kind: Mapped[str] = mapped_column(String(10))  # seg, sr, oru
+    kind: Mapped[str] = mapped_column(String(10))  # a ResultKind of node.settings
+    profile: Mapped[str] = mapped_column(String(40), default="", server_default="")  # form of SEG and of what names it
     uid: Mapped[str] = mapped_column(String(64), unique=True)  # SOP Instance UID, or the message control id
     sop_class: Mapped[str] = mapped_column(String(64), default="")
     path: Mapped[str] = mapped_column(Text)  # below the root
@@ -84,6 +85,7 @@ class Delivery(Base):
     __table_args__ = (
         UniqueConstraint("result_fk", "destination"),
         Index("ix_deliveries_due", "destination", "state", "next_at"),
+        Index("ix_deliveries_commit", "destination", "commit_at"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -92,9 +94,25 @@ class Delivery(Base):
     state: Mapped[DeliveryState] = mapped_column(state_column(DeliveryState), default=DeliveryState.QUEUED)
     attempts: Mapped[int] = mapped_column(default=0)
     status: Mapped[str] = mapped_column(String(250), default="")  # the other side's word: 0x0000, MSA-1 AA, ...
-    reason: Mapped[str] = mapped_column(Text, default="")
+    reason: Mapped[str] = mapped_column(Text, default="")  # of a refusal, of a warning, of a transcoding
     created_at: Mapped[dt.datetime] = mapped_column(default=now)
     next_at: Mapped[dt.datetime] = mapped_column(default=now)
-    delivered_at: Mapped[dt.datetime | None]
+    accepted_at: Mapped[dt.datetime | None]
+    commit_at: Mapped[dt.datetime | None]  # when to ask for storage commitment; None: not asked for, or answered
+    commit_asked: Mapped[int] = mapped_column(default=0, server_default="0")
+    committed_at: Mapped[dt.datetime | None]
 
     result: Mapped[Result] = relationship(back_populates="deliveries")
+
+
+class CommitmentRequest(Base):
+    """One request for storage commitment that a destination was sent (PS3.4 annex J), and the deliveries it names."""
+
+    __tablename__ = "commitment_requests"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    transaction_uid: Mapped[str] = mapped_column(String(64), unique=True)
+    destination: Mapped[str] = mapped_column(String(64))
+    deliveries: Mapped[list[Any]] = mapped_column(default=list)  # their ids
+    created_at: Mapped[dt.datetime] = mapped_column(default=now)
+    answered_at: Mapped[dt.datetime | None]

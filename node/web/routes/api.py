@@ -108,7 +108,10 @@ def _result(row: Result) -> Json:
 
 
 def _delivery(row: Delivery) -> Json:
-    return _columns(row, "id", "destination", "state", "attempts", "status", "reason", "next_at", "delivered_at")
+    return _columns(
+        row, "id", "destination", "state", "attempts", "status", "reason", "next_at", "accepted_at", "commit_at",
+        "committed_at",
+    )  # fmt: skip
 
 
 def _note(row: Note) -> Json:

@@ -86,7 +86,7 @@ def process(
 def send_again(
     request: Request, site: TheSite, study_id: int, delivery_id: int, csrf: Annotated[str, Form(max_length=200)] = ""
 ) -> Response:
-    """Queue a given-up delivery again."""
+    """Send again, and now, what waits for another try or was given up."""
     _check_form(request, site, csrf)
     try:
         with site.records.write() as session:
@@ -97,7 +97,8 @@ def send_again(
     except NoResultFound as exc:
         raise HTTPException(404, "There is no such delivery.") from exc
     except StateError as exc:
-        raise HTTPException(409, "Only a delivery that was given up can be sent again.") from exc
+        said = "Only a delivery that waits for another try or was given up can be sent again."
+        raise HTTPException(409, said) from exc
     if request.headers.get("hx-request"):
         return part(request, site, study_id, "results")
     return RedirectResponse(f"/studies/{study_id}#results", status_code=303)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import datetime as dt
 import json
 import socket
 import subprocess
@@ -7,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from node.commands.send import parse_address
 from node.config import load
@@ -14,7 +16,8 @@ from node.errors import OverreadError
 from node.hl7 import inbound
 from node.records import results
 from node.records.engine import Records
-from node.records.schema import Delivery
+from node.records.results import Answer
+from node.records.schema import Delivery, now
 from node.records.states import DeliveryState, JobState, StudyState
 from node.simulator.pacs import PacsSimulator
 from node.simulator.ris import Person, order
@@ -112,9 +115,11 @@ def test_a_given_up_delivery_is_queued_again_by_hand(config: Path, store: Record
         job = factories.job(session, factories.study(session))
         [row] = factories.result(session, job, tmp_path, "1.9", ["pacs"])
         results.start(session, [row.id])
-        results.refused(session, row.id, "0xA700", "full", None)
-    [shown] = json.loads(run("delivery", "list", "--state", "failed", "--config", config, "--json").stdout)
-    assert (shown["status"], shown["reason"]) == ("0xA700", "full")
+        results.refused(session, [Answer(row.id, "0xA700", "full")], lambda *_: None)
+    for chosen in (("--state", "failed"), ("--failed",), ("--failed", "--destination", "pacs")):
+        [shown] = json.loads(run("delivery", "list", *chosen, "--config", config, "--json").stdout)
+        assert (shown["status"], shown["reason"], shown["next_at"]) == ("0xA700", "full", None)
+    assert json.loads(run("delivery", "list", "--destination", "ris", "--config", config, "--json").stdout) == []
     assert run("delivery", "retry", "1", "--config", config).exit_code == 0
     with store.read() as session:
         assert session.get_one(Delivery, 1).state is DeliveryState.QUEUED
@@ -125,10 +130,38 @@ def test_a_delivery_that_was_confirmed_cannot_be_sent_again(config: Path, store:
         job = factories.job(session, factories.study(session))
         [row] = factories.result(session, job, tmp_path, "1.9", ["pacs"])
         results.start(session, [row.id])
-        results.delivered(session, row.id, "0x0000")
+        results.accepted(session, [Answer(row.id, "0x0000")])
     said = run("delivery", "retry", "1", "--config", config)
     assert said.exit_code == 2
-    assert "no step from delivered" in said.stderr
+    assert "the delivery is accepted: only one that waits" in said.stderr
+
+
+def test_a_delivery_that_waits_for_another_try_goes_now_by_hand(config: Path, store: Records, tmp_path: Path) -> None:
+    later = now() + dt.timedelta(hours=1)
+    with store.write() as session:
+        job = factories.job(session, factories.study(session))
+        [row] = factories.result(session, job, tmp_path, "1.9", ["pacs"])
+        results.start(session, [row.id])
+        results.refused(session, [Answer(row.id, "0xA700", "full")], lambda *_: later)
+    assert run("delivery", "retry", "1", "--config", config).exit_code == 0
+    with store.read() as session:
+        row = session.get_one(Delivery, 1)
+        assert row.state is DeliveryState.QUEUED
+        assert row.next_at <= now()
+
+
+def test_all_dead_letters_of_a_destination_go_again_at_once(config: Path, store: Records, tmp_path: Path) -> None:
+    with store.write() as session:
+        job = factories.job(session, factories.study(session))
+        ids = [row.id for uid in "123" for row in factories.result(session, job, tmp_path, f"1.{uid}", ["pacs", "ris"])]
+        results.start(session, ids)
+        results.refused(session, [Answer(key, "0xA700", "full") for key in ids], lambda *_: None)
+    assert run("delivery", "retry", "--config", config).exit_code == 2
+    said = run("delivery", "retry", "--failed", "--destination", "pacs", "--config", config)
+    assert said.stdout.strip() == "3 deliveries queued again."
+    with store.read() as session:
+        found = {(row.destination, row.state) for row in session.scalars(select(Delivery))}
+    assert found == {("pacs", DeliveryState.QUEUED), ("ris", DeliveryState.FAILED)}
 
 
 def test_a_wrong_key_in_the_configuration_is_an_error_of_one_line(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ class Running:
             self.process = subprocess.Popen(command, stderr=log)
 
     def children(self) -> list[psutil.Process]:
-        return psutil.Process(self.process.pid).children()
+        return list(psutil.Process(self.process.pid).children())
 
     def lines(self, event: str) -> list[dict[str, str]]:
         found = [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]

@@ -34,8 +34,9 @@ def test_a_step_exists_exactly_if_the_table_has_it(kind: type[StudyState]) -> No
                 check(before, after)
 
 
-def test_a_delivered_object_is_never_sent_again() -> None:
-    assert not TRANSITIONS[DeliveryState][DeliveryState.DELIVERED]
+def test_an_accepted_object_is_sent_again_only_if_it_is_not_committed_and_a_committed_one_never() -> None:
+    assert TRANSITIONS[DeliveryState][DeliveryState.ACCEPTED].isdisjoint({DeliveryState.SENDING, DeliveryState.QUEUED})
+    assert not TRANSITIONS[DeliveryState][DeliveryState.COMMITTED]
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -64,7 +64,7 @@ class Seeded:
     analysing: int
     job: str
     failed_delivery: int
-    delivered: int
+    accepted: int
     oru: int
 
 
@@ -79,7 +79,7 @@ def seed(records: Records, root: Path) -> Seeded:
             done=done.id,
             job=job.id,
             failed_delivery=deliveries["ris"].id,
-            delivered=deliveries["pacs"].id,
+            accepted=deliveries["pacs"].id,
             oru=oru.id,
             **{name: study.id for name, study in other.items()},
         )
@@ -216,9 +216,9 @@ def _results(session: Session, root: Path, job: Job, seg_path: str) -> tuple[dic
         session.add(made[kind])
     made["sr"].predecessor = "1.2.826.0.1.3680043.8.498.1"
     session.flush()
-    done, retrying, failed = DeliveryState.DELIVERED, DeliveryState.RETRYING, DeliveryState.FAILED
+    done, retrying, failed = DeliveryState.ACCEPTED, DeliveryState.RETRYING, DeliveryState.FAILED
     deliveries = {
-        "pacs": Delivery(destination="pacs", state=done, attempts=1, status="0x0000", delivered_at=ago(minutes=38)),
+        "pacs": Delivery(destination="pacs", state=done, attempts=1, status="0x0000", accepted_at=ago(minutes=38)),
         "pacs-sr": Delivery(destination="pacs", state=retrying, attempts=3, status="0xA700", reason="Out of resources"),
         "ris": Delivery(destination="ris", state=failed, attempts=9, status="AR", reason="The other side refused it"),
     }
@@ -362,7 +362,7 @@ LINES: tuple[tuple[str, str, timeline.Level], ...] = (
     ("study.complete", "Complete: released and quiet for 3 s.", "info"),
     ("job.queued", "Job for hippocampus queued by rule “brain MR”.", "info"),
     ("job.inferred", "hippocampus inferred in 8.1 s.", "info"),
-    ("delivery.delivered", "SEG confirmed by pacs (0x0000).", "info"),
+    ("delivery.accepted", "SEG accepted by pacs (0x0000).", "info"),
     ("delivery.retrying", "SR not taken by pacs: Out of resources (attempt 3).", "warning"),
     ("delivery.failed", "ORU given up for ris: the other side refused it.", "error"),
 )

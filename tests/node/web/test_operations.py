@@ -59,7 +59,7 @@ def test_metrics_count_what_the_records_hold(client: TestClient) -> None:
     assert found["overread_studies", "done"] == 1
     assert found["overread_studies", "analysing"] == 2
     assert found["overread_jobs", "hippocampus", "superseded"] == 1
-    assert found["overread_deliveries", "pacs", "delivered"] == 1
+    assert found["overread_deliveries", "pacs", "accepted"] == 1
     assert found["overread_deliveries", "archive", "failed"] == 0
     assert found["overread_oldest_undelivered_seconds", "pacs"] == pytest.approx(39 * 60, abs=60)
     assert found["overread_oldest_undelivered_seconds", "ris"] == 0
@@ -92,3 +92,10 @@ def test_metrics_of_an_empty_store_are_valid(make_client: Client) -> None:
 def test_label_values_are_bounded() -> None:
     labels = metrics._bounded(f"model-{index}" for index in range(1000))
     assert len(set(labels.values())) == metrics.MAX_LABELS + 1
+
+
+def test_the_operations_page_lists_dead_letters_with_their_reason_and_study(client: TestClient, seeded: Seeded) -> None:
+    page = client.get("/operations").text
+    assert "Deliveries given up" in page
+    assert "The other side refused it" in page
+    assert f'href="/studies/{seeded.done}#results"' in page

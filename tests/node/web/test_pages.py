@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy import select
 
 from node.records import timeline
 from node.records.engine import Records
@@ -40,7 +41,7 @@ def test_the_worklist_is_ordered_by_priority_then_attention_then_arrival(client:
 
 def test_the_worklist_shows_findings_in_short_and_where_deliveries_stand(client: TestClient) -> None:
     text = html.unescape(client.get("/").text)
-    for part in ("left anterior 1.7 mL", "1 delivered", "1 retrying", "1 failed", "delivery failed", "王 小东"):
+    for part in ("left anterior 1.7 mL", "1 accepted", "1 retrying", "1 failed", "delivery failed", "王 小东"):
         assert part in text
 
 
@@ -245,6 +246,21 @@ def test_a_given_up_delivery_is_queued_again_and_the_timeline_says_so(
         assert session.get_one(Delivery, seeded.failed_delivery).state is DeliveryState.QUEUED
         assert of_study(session, seeded.done)[-1].kind == "delivery.queued"
     assert client.post(url, data={"csrf": csrf}).status_code == 409
+
+
+def test_a_delivery_that_waits_for_another_try_has_a_button_that_sends_it_now(
+    client: TestClient, seeded: Seeded, records: Records
+) -> None:
+    with records.read() as session:
+        row = session.scalars(select(Delivery).where(Delivery.state == DeliveryState.RETRYING)).first()
+        assert row is not None
+    page = client.get(f"/studies/{seeded.done}").text
+    assert "Out of resources" in page
+    url = f"/studies/{seeded.done}/deliveries/{row.id}/again"
+    assert f'action="{url}"' in page
+    client.post(url, data={"csrf": csrf_of(page)})
+    with records.read() as session:
+        assert session.get_one(Delivery, row.id).state is DeliveryState.QUEUED
 
 
 @pytest.mark.parametrize("csrf", ["", "0" * 64, "ü"])

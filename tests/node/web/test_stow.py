@@ -14,7 +14,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from argon2 import PasswordHasher
 from fastapi.testclient import TestClient
-from httpx import Response
+from httpx2 import Response
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid

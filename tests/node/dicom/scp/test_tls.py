@@ -15,10 +15,15 @@ from pathlib import Path
 
 import pytest
 from pynetdicom import build_context
+from sqlalchemy import func, select
 
+from node.dicom.files import Outgoing
 from node.dicom.requestor import associated
 from node.dicom.scp.tls import client_context
-from node.errors import ConfigError
+from node.dicom.scu import Remote
+from node.dicom.sender import Sender, SendOutcome
+from node.errors import ConfigError, DeliveryError
+from node.records.schema import Instance
 from node.settings import TlsSection
 from tests.node.dicom.conftest import Node
 from tests.node.dicom.objects import encoded, image, outgoing_image
@@ -212,3 +217,24 @@ def test_a_certificate_that_cannot_be_used_is_said_by_its_section(start: Start, 
     for files in ({"certificate": certificate, "key": wrong}, {"certificate": tmp_path / "none", "key": key}):
         with pytest.raises(ConfigError, match=r"dicom\.tls"):
             start(tls=files)
+
+
+def test_the_node_delivers_over_tls_and_keeps_the_association(start: Start, keys: Keys, tmp_path: Path) -> None:
+    node = start(tls=keys.server("required"))
+    key, certificate = keys.pair("good")
+    shown = client_context(TlsSection(certificate=certificate, key=key, authorities=keys.authority("ca")))
+    sender = Sender(Remote("127.0.0.1", node.receiver.port, "OVERREAD", "MR1", 10.0, shown))
+    for _ in range(2):
+        items = [outgoing_image(tmp_path / "out", Rows=600, Columns=600, PixelData=bytes(720_000)) for _ in range(3)]
+        assert [outcome.status for outcome in sender.send(items)] == [0] * 3
+    sender.close()
+    node.settle()
+    with node.records.read() as session:
+        assert session.scalar(select(func.count(Instance.id))) == 6
+    stranger = client_context(TlsSection(authorities=keys.authority("other")))
+    with pytest.raises(DeliveryError, match="TLS: CERTIFICATE_VERIFY_FAILED"):
+        list(send_over(stranger, node.receiver.port, outgoing_image(tmp_path / "out")))
+
+
+def send_over(context: ssl.SSLContext, port: int, item: Outgoing) -> list[SendOutcome]:
+    return list(Sender(Remote("127.0.0.1", port, "OVERREAD", "MR1", 10.0, context)).send([item]))
