@@ -253,6 +253,8 @@ class Destination(Section):
             if not re.fullmatch(r"https?://[^/@?]+(/[^@?]*)?", self.url):
                 raise ValueError("a destination of kind 'dicomweb' needs url, http(s)://, without a password in it")
             _ = urlsplit(self.url).port  # raises ValueError for one that is none
+        if self.kind != "dicom" and (self.tls or self.commitment):
+            raise ValueError("tls and commitment are for destinations of kind 'dicom'")
         if self.kind in ("dicom", "dicomweb") and "oru" in self.send:
             raise ValueError(f"a destination of kind {self.kind!r} takes no oru")
         if self.kind == "mllp" and set(self.send) - {"oru"}:
