@@ -111,8 +111,11 @@ def _is_made(session: Session, job: Job, inp: ResultInput, plan: Plan) -> bool:
 
 
 def _build(context: Context, session: Session, inp: ResultInput, job: Job, plan: Plan) -> Iterator[Made]:
-    """Build what is not there yet, in every profile, and the message."""
-    known = set(session.scalars(select(Result.uid).where(Result.job_fk == job.id)))
+    """Build what is not there yet, in every profile, and the message.
+
+    What is there is given as well: a destination that is new since has to get what its new report refers to.
+    """
+    known = {row.uid: row for row in session.scalars(select(Result).where(Result.job_fk == job.id))}
     folder = f"results/{hashlib.sha256(job.study.uid.encode()).hexdigest()[:16]}"
     if plan.pictures:
         files = dict(context.files(session, job))
@@ -123,8 +126,11 @@ def _build(context: Context, session: Session, inp: ResultInput, job: Job, plan:
         built[profile] = build_all(inp, profile, plan.kinds(profile), before)
         for kind, objects in built[profile].items():
             for ds in objects:
-                if str(ds.SOPInstanceUID) not in known:
+                there = known.get(str(ds.SOPInstanceUID))
+                if there is None:
                     yield _keep_object(context, folder, kind, profile, ds, before.get(kind))
+                else:
+                    yield _made(there)
     before = _predecessors(context, session, inp, job, DEFAULT)
     message = build_oru(
         replace(inp, predecessor=before.get("sr")), built[plan.primary], job.study, context.settings.hl7
@@ -179,6 +185,10 @@ def _finish(context: Context, job_id: str, plan: Plan, digest: str, made: list[M
         job.finished_at = now()
         jobs.settle(session, job.study_fk)
     return True
+
+
+def _made(row: Result) -> Made:
+    return Made(row.kind, row.profile, row.uid, row.sop_class, row.path, row.sha256, row.predecessor)
 
 
 def _row(item: Made) -> Result:

@@ -69,20 +69,24 @@ class Committer:
                 by = self._answer_by(rows)
                 commitment_requests.ask(session, self.destination.name, transaction, [row.id for row in rows], by)
         asked: set[str] = set()
+        refused: dict[str, str] = {}
         reason = "the association was lost"
         try:
             with self._association() as (assoc, reported):
                 for transaction, rows in named.items():
                     if not assoc.is_established:
                         break
-                    self._request(assoc, transaction, rows)
+                    if said := self._request(assoc, transaction, rows):
+                        refused[transaction] = said  # of this study; those behind it are asked about all the same
+                        continue
                     asked.add(transaction)
                     with self._records.write() as session:
                         commitment_requests.asked(session, transaction)
                 self._linger(assoc, asked, reported)
         except OverreadError as exc:
             reason = str(exc)
-        self._settle(named, asked, reason)
+        reasons = {transaction: refused.get(transaction, reason) for transaction in named if transaction not in asked}
+        self._settle(named, asked, reasons)
 
     def _answer_by(self, rows: Sequence[Any]) -> dt.datetime:
         """Return when to ask again if no answer comes: archives that write to tapes take hours."""
@@ -112,13 +116,13 @@ class Committer:
             assoc.bind(evt.EVT_N_EVENT_REPORT, report)
             yield assoc, reported
 
-    def _request(self, assoc: Association, transaction: str, rows: Sequence[Any]) -> None:
-        """Send one request.
+    def _request(self, assoc: Association, transaction: str, rows: Sequence[Any]) -> str:
+        """Send one request; returns why the archive does not take it, empty where it does.
 
         Raises
         ------
         DeliveryError
-            If the archive does not take it.
+            If it does not answer.
         """
         ds = request(transaction, [(row.sop_class, row.uid) for row in rows])
         try:
@@ -128,23 +132,23 @@ class Committer:
         status = getattr(answer, "Status", None)
         if status is None:
             raise DeliveryError("no answer to the request")
-        if code_to_category(status) not in ("Success", "Warning"):
-            raise DeliveryError(f"the request was answered with 0x{status:04X}", status=f"0x{status:04X}")
+        taken = code_to_category(status) in ("Success", "Warning")
+        return "" if taken else f"the request was answered with 0x{status:04X}"
 
     def _linger(self, assoc: Association, asked: set[str], reported: set[str]) -> None:
         deadline = time.monotonic() + LINGER_SECONDS
         while assoc.is_established and not asked <= reported and time.monotonic() < deadline:
             time.sleep(0.02)
 
-    def _settle(self, named: dict[str, Sequence[Any]], asked: set[str], reason: str) -> None:
+    def _settle(self, named: dict[str, Sequence[Any]], asked: set[str], reasons: dict[str, str]) -> None:
         """Record when what could not be asked is tried again."""
         again = retries(self._settings.delivery)
         with self._records.write() as session:
-            for transaction in named.keys() - asked:
+            for transaction, reason in reasons.items():
                 rows = named[transaction]
                 at = again(max(row.commit_asked for row in rows) + 1, min(row.accepted_at for row in rows))
                 commitment_requests.not_asked(session, transaction, reason, at or now())
         if asked:
             self._log.info("commitment.asked", count=len(asked))
-        if len(asked) < len(named):
-            self._log.warning("commitment.not_asked", count=len(named) - len(asked))
+        if reasons:
+            self._log.warning("commitment.not_asked", count=len(reasons))

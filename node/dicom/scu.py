@@ -11,6 +11,7 @@ import contextlib
 import select
 import socket
 import ssl
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -91,12 +92,10 @@ class StoreAssociation:
         self._wire = Wire(self._connection, Limits(self._remote.timeout, self._remote.timeout, MAX_PDU))
         self.established = True
         try:
-            answer = self._guarded(lambda: self._negotiate(proposed))
+            self.accepted, self._max_pdu = self._guarded(lambda: self._negotiate(proposed))
         except DeliveryError:
             self.abort()
             raise
-        self.accepted = _accepted(answer, proposed)
-        self._max_pdu = _max_pdu(answer)
         if not self.accepted:
             self.release()
             said = f"{self._remote} accepts none of the SOP classes and transfer syntaxes"
@@ -178,7 +177,8 @@ class StoreAssociation:
             self.abort()
             raise DeliveryError(f"{self._remote} sent what DICOM does not allow: {exc}", status="no answer") from exc
 
-    def _negotiate(self, proposed: Contexts) -> A_ASSOCIATE_AC:
+    def _negotiate(self, proposed: Contexts) -> tuple[Mapping[int, tuple[str, str]], int]:
+        """Ask; returns the accepted contexts and the longest PDU that the other side takes."""
         self._wire.send(_request(self._remote, proposed))
         kind, length = self._wire.next_pdu()
         if length > ASSOCIATE_BYTES:
@@ -191,11 +191,11 @@ class StoreAssociation:
                 self._rejected(pdu)
             answer = A_ASSOCIATE_AC()
             answer.decode(pdu)
+            return _accepted(answer, proposed), _max_pdu(answer)
         except DeliveryError:
             raise
         except Exception as exc:  # whatever pynetdicom's codec stumbles over
             raise ProtocolError("the answer to the association request cannot be read") from exc
-        return answer
 
     def _rejected(self, pdu: bytes) -> None:
         answer = A_ASSOCIATE_RJ()
@@ -218,6 +218,7 @@ class StoreAssociation:
 
     def _answer(self) -> CommandSet:
         body = bytearray()
+        deadline = time.monotonic() + self._remote.timeout
         while True:
             kind, length = self._wire.next_pdu()
             if kind == wire.ABORT:
@@ -229,6 +230,8 @@ class StoreAssociation:
                 raise ProtocolError("a PDU came that does not belong here")
             if self._fragments(body, length):
                 return self._matching(CommandSet(body))
+            if time.monotonic() > deadline:  # fragments that never end would hold the others back for ever
+                raise PeerSlow("the answer does not end")
 
     def _fragments(self, body: bytearray, length: int) -> bool:
         """Read the presentation data values of one PDU; returns whether the command set is whole."""

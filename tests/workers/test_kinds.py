@@ -11,7 +11,7 @@ from pydicom import Dataset, dcmread
 from sqlalchemy import select
 
 from node.records import jobs
-from node.records.schema import Delivery, Instance, Job, Patient, Result, Series, Study
+from node.records.schema import Delivery, Instance, Job, Order, Patient, Result, Series, Study
 from node.records.states import JobState, StudyState
 from node.settings import Destination, NodeSection, ResultKind, Settings
 from node.simulator import studies
@@ -116,6 +116,22 @@ def test_a_kind_that_a_destination_asks_for_later_is_built_from_the_same_predict
     tasks.build(context, job)
     assert queued(context, "more") == {("seg", "fractional"): 1, ("sr", "fractional"): 1}
     assert len(rows(context)) == count + 2
+
+
+def test_a_destination_that_is_new_gets_the_segmentation_that_its_first_report_names(
+    context: Context, job: str
+) -> None:
+    tasks.build(context, job)
+    late = Destination(name="late", kind="folder", path=Path("late"))
+    context.settings = context.settings.model_copy(update={"destinations": (*DESTINATIONS, late)})
+    with context.records.write() as session:
+        row = session.get_one(Job, job)
+        row.study.order = Order(patient=row.study.patient, accession_number="A1", reason="forgetful")
+        jobs.step(row, JobState.INFERRED)
+    before = queued(context, "all")
+    tasks.build(context, job)
+    assert queued(context, "late") == {("seg", ""): 1, ("sr", ""): 1, ("oru", ""): 1}
+    assert queued(context, "all") - before == {("sr", ""): 1, ("pdf", ""): 1, ("oru", ""): 1}, "nothing goes twice"
 
 
 def _walk(ds: Dataset) -> Iterator[Dataset]:

@@ -31,6 +31,8 @@ class Archive:
         How many associations are aborted in the middle of the next object.
     asked
         Requests for commitment: transaction UID and SOP Instance UIDs.
+    action_status, action_statuses
+        Their status; and those of the next ones instead.
     reports
         Whether they are answered on their own association at once.
     lost
@@ -46,6 +48,7 @@ class Archive:
     associations: int = 0
     asked: list[tuple[str, list[str]]] = field(default_factory=list)
     action_status: int = 0x0000
+    action_statuses: deque[int] = field(default_factory=deque)
     reports: bool = False
     lost: set[str] = field(default_factory=set)
 
@@ -68,10 +71,11 @@ class Archive:
         ds = event.action_information
         uids = [str(item.ReferencedSOPInstanceUID) for item in ds.ReferencedSOPSequence]
         self.asked.append((str(ds.TransactionUID), uids))
-        if self.reports and self.action_status == 0:
+        status = self.action_statuses.popleft() if self.action_statuses else self.action_status
+        if self.reports and status == 0:
             number = len(self.asked)
             threading.Timer(0.1, lambda: self._report(event.assoc, ds, number)).start()
-        return self.action_status, None
+        return status, None
 
     def _report(self, assoc: Any, ds: Dataset, number: int) -> None:
         kind, report = self.report(ds)

@@ -230,6 +230,20 @@ def test_a_report_that_is_broken_is_refused(tmp_path: Path, change: dict[str, An
             assert answer.Status == 0x0113
 
 
+def test_a_study_whose_request_is_refused_holds_back_no_other(owing: Make) -> None:
+    archive = Archive(reports=True)
+    with accepted(owing, archive, 1) as (node, _):
+        node.queue(2, study="1.2.4")
+        [box] = node.outboxes()
+        box.work()
+        box.close()
+        archive.action_statuses.append(0x0119)
+        committer(node).work()
+        assert [row.state for row in node.rows()] == [DeliveryState.ACCEPTED, *[DeliveryState.COMMITTED] * 2]
+        [line] = node.lines("delivery.commitment_retrying")
+        assert "the request was answered with 0x0119" in line
+
+
 @pytest.mark.peer
 def test_orthanc_commits_itself_on_an_association_of_its_own(
     owing: Make, records: Records, peer: Callable[[str], str], tmp_path: Path

@@ -5,6 +5,7 @@ import copy
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 from pydicom import Dataset, dcmread
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import UID, RLELossless
+from pynetdicom.pdu import A_ASSOCIATE_AC, A_ASSOCIATE_RQ
 
 from node.dicom.files import Outgoing, describe
 from node.dicom.scu import Remote
@@ -329,6 +331,50 @@ def test_an_answer_that_is_no_association_says_what_is_wrong(tmp_path: Path, dat
         with pytest.raises(DeliveryError) as raised:
             list(send([outgoing_image(tmp_path / "out")], "127.0.0.1", port, "A", "B", 1.0))
         assert said in str(raised.value).lower().replace("dicom", "DICOM")
+
+
+def accepted(request: bytes, number: int = 1) -> bytes:
+    """Return an A-ASSOCIATE-AC that accepts one presentation context with the first transfer syntax it offers."""
+    asked = A_ASSOCIATE_RQ()
+    asked.decode(request)
+    answer = asked.to_primitive()
+    [wanted, *_] = answer.presentation_context_definition_list
+    wanted.transfer_syntax, wanted.result = [wanted.transfer_syntax[0]], 0
+    answer.result, answer.result_source = 0, 1
+    answer.presentation_context_definition_results_list = [wanted]
+    pdu = A_ASSOCIATE_AC()
+    pdu.from_primitive(answer)
+    pdu.presentation_context[0].presentation_context_id = number
+    return bytes(pdu.encode())
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [(2, "what DICOM does not allow"), (1, "did not answer within 1 s")],
+    ids=["an id that there is not", "an answer without end"],
+)
+def test_a_peer_that_makes_no_sense_is_given_up(tmp_path: Path, number: int, said: str) -> None:
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        connection, _ = server.accept()
+        with connection, contextlib.suppress(OSError):
+            connection.sendall(accepted(connection.recv(1 << 16), number))
+            while True:  # empty fragments of a command, none of them the last
+                connection.sendall(bytes((4, 0, 0, 0, 0, 6, 0, 0, 0, 2, 1, 1)))
+                time.sleep(0.05)
+
+    threading.Thread(target=serve, daemon=True).start()
+    with server:
+        where = ("127.0.0.1", server.getsockname()[1], "A", "B", 1.0)
+        began = time.monotonic()
+        try:
+            [outcome] = send([outgoing_image(tmp_path / "out")], *where)
+            reason = outcome.reason
+        except DeliveryError as exc:
+            reason = str(exc)
+    assert said in reason
+    assert time.monotonic() - began < 5
 
 
 def test_c_echo_is_answered(pacs: PacsSimulator) -> None:

@@ -57,3 +57,12 @@ def test_what_was_committed_is_delivered_again_when_the_ledger_goes(older: Recor
     migrate(older, "0003", down=True)
     with older.engine.begin() as connection:
         assert connection.execute(text("SELECT state FROM deliveries WHERE id = 3")).scalar() == "delivered"
+
+
+def test_deliveries_outlive_results_without_profiles(older: Records) -> None:
+    migrate(older, "0002", down=True)
+    older.migrate()
+    with older.engine.begin() as connection:
+        assert connection.execute(text("SELECT count(*) FROM deliveries")).scalar() == len(STATES)
+        assert connection.execute(text("SELECT profile FROM results")).scalars().all() == [""] * len(STATES)
+        assert connection.execute(text("SELECT count(*) FROM deliveries WHERE state = 'accepted'")).scalar() == 1

@@ -23,5 +23,6 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Undo."""
-    with op.batch_alter_table("results") as table:
+    # Not by a new table: on SQLite the deliveries refer to the old one.
+    with op.batch_alter_table("results", recreate="never") as table:
         table.drop_column("profile")
