@@ -25,7 +25,10 @@ def notes_of(session: Session, job: Job) -> list[Note]:
 def digest_of(job: Job, notes: Iterable[Note]) -> str:
     """Digest of everything beside the images: another report is due when it changes."""
     order = job.study.order
-    known = [] if order is None else [order.accession_number, order.placer_number, order.filler_number, order.reason]
+    known: list[str] = []
+    if order is not None:
+        known = [order.accession_number, order.placer_number, order.filler_number, order.reason]
+        known += [order.procedure_code or "", order.procedure_text or ""]
     stated = [
         "|".join((note.source, note.document_number, fact.code_value, f"{fact.start}-{fact.end}", *_how(fact)))
         for note in notes

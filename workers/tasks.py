@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from models import notes
 from models.contracts import InputDeclined, ModelError, Prediction
+from models.outputs import check_output
 from node.broker import BUILD, Task
 from node.errors import BrokerUnavailable, OverreadError
 from node.records import jobs, timeline
@@ -119,7 +120,9 @@ def _predict(context: Context, job: Job) -> tuple[Prediction, str]:
     loaded = read_series(paths, model.card.requirements)
     context.keep_headers(job.id, loaded.sources)
     model.check(loaded.volume)
-    return loaded.bring_back(model.predict(loaded.volume)), loaded.planes
+    prediction = model.predict(loaded.volume)
+    check_output(prediction)
+    return loaded.bring_back(prediction), loaded.planes
 
 
 def _inferred(context: Context, session: Session, job: Job, prediction: Prediction, path: str) -> None:
