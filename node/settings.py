@@ -105,7 +105,7 @@ class DicomSection(Section):
     ae_title: AETitle = "OVERREAD"
     host: str = "0.0.0.0"  # noqa: S104  scanners are other machines; the allowlist is `peers`
     port: Port = 11112
-    processes: Annotated[int, Field(ge=1, le=64)] = 4
+    processes: Annotated[int, Field(ge=1, le=64)] = 2
     require_called_ae_title: bool = False
     peers: tuple[Peer, ...] = ()
     durability: Literal["instance", "association", "none"] = "instance"
@@ -119,7 +119,7 @@ class DicomSection(Section):
     min_bytes_per_second: Annotated[int, Field(ge=0)] = 1024
     min_free_bytes: Annotated[int, Field(ge=0)] = 1 << 30
     min_free_percent: Annotated[float, Field(ge=0, lt=100)] = 2.0
-    journal_bytes: Annotated[int, Field(ge=1 << 20, le=1 << 34)] = 256 << 20
+    journal_bytes: Annotated[int, Field(ge=1 << 20, le=1 << 34)] = 512 << 20
     tls: TlsSection = TlsSection()
 
 
