@@ -7,7 +7,7 @@ so that a second run finds its work done.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from io import BytesIO
 
@@ -23,11 +23,11 @@ from workers import gather, predictions
 from workers.context import Context
 from workers.keypixels import read_key_slices
 from workers.plan import Plan, form, make_plan
-from workers.results import DOCUMENTS, build_all
-from workers.results.common import Predecessor, ResultInput, document_uid, sr_uid
+from workers.results import DOCUMENTS, PROFILED, build_all
+from workers.results.common import Predecessor, ResultInput, document_uid, seg_uid, sr_uid
 from workers.results.headers import check_planes
 from workers.results.keys import key_slices
-from workers.results.oru import build_oru, control_id
+from workers.results.oru import build_oru, control_id, named
 from workers.results.profile import DEFAULT, Profile
 
 ROUNDS = 5
@@ -117,26 +117,42 @@ def _build(context: Context, session: Session, inp: ResultInput, job: Job, plan:
     """
     known = {row.uid: row for row in session.scalars(select(Result).where(Result.job_fk == job.id))}
     folder = f"results/{hashlib.sha256(job.study.uid.encode()).hexdigest()[:16]}"
+    standing = _standing(inp, known)
+    yield from map(_made, standing)
+    done = {row.kind for row in standing}
     if plan.pictures:
         files = dict(context.files(session, job))
         inp = replace(inp, key_slices=tuple(read_key_slices(files, inp.sources, key_slices(inp))))
-    built = {}
+    references = [(row.kind, row.uid) for row in standing]
     for profile in plan.profiles:
         before = _predecessors(context, session, inp, job, profile)
-        built[profile] = build_all(inp, profile, plan.kinds(profile), before)
-        for kind, objects in built[profile].items():
+        built = build_all(inp, profile, [kind for kind in plan.kinds(profile) if kind not in done], before)
+        if profile == plan.primary:
+            references = [*named(built), *references]
+        if profile == DEFAULT:
+            superseding = replace(inp, predecessor=before.get("sr"))
+        for kind, objects in built.items():
             for ds in objects:
                 there = known.get(str(ds.SOPInstanceUID))
                 if there is None:
                     yield _keep_object(context, folder, kind, profile, ds, before.get(kind))
                 else:
                     yield _made(there)
-    before = _predecessors(context, session, inp, job, DEFAULT)
-    message = build_oru(
-        replace(inp, predecessor=before.get("sr")), built[plan.primary], job.study, context.settings.hl7
-    )
     if control_id(inp) not in known:
+        message = build_oru(superseding, references, job.study, context.settings.hl7)
         yield _keep(context, folder, ".hl7", message, Made("oru", "", control_id(inp), "", "", ""))
+
+
+def _standing(inp: ResultInput, known: Mapping[str, Result]) -> list[Result]:
+    """Return what need not be built again: of the same images and model, whatever notes and order say now.
+
+    It was built after the segmentation of these; what an earlier model made stands before that.
+    """
+    seg = known.get(seg_uid(inp))
+    if seg is None:
+        return []
+    again = PROFILED | DOCUMENTS | {"oru"}
+    return [row for row in known.values() if row.id > seg.id and row.kind not in again]
 
 
 def _predecessors(

@@ -17,6 +17,7 @@ from node.settings import Destination, NodeSection, ResultKind, Settings
 from node.simulator import studies
 from workers import tasks
 from workers.context import Context
+from workers.results import BUILDERS
 
 EVERYTHING: tuple[ResultKind, ...] = ("seg", "sr", "pm", "kos", "gsps", "sc", "pdf")
 DESTINATIONS = (
@@ -132,6 +133,26 @@ def test_a_destination_that_is_new_gets_the_segmentation_that_its_first_report_n
     tasks.build(context, job)
     assert queued(context, "late") == {("seg", ""): 1, ("sr", ""): 1, ("oru", ""): 1}
     assert queued(context, "all") - before == {("sr", ""): 1, ("pdf", ""): 1, ("oru", ""): 1}, "nothing goes twice"
+
+
+def test_a_note_makes_new_documents_and_leaves_pictures_and_maps_alone(
+    context: Context, job: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tasks.build(context, job)
+    before = {row.uid for row in rows(context)}
+    monkeypatch.setitem(BUILDERS, "pm", lambda *_: pytest.fail("built again"))
+    with context.records.write() as session:
+        row = session.get_one(Job, job)
+        row.study.order = Order(patient=row.study.patient, accession_number="A1", reason="forgetful")
+        jobs.step(row, JobState.INFERRED)
+    tasks.build(context, job)
+    new = [row for row in rows(context) if row.uid not in before]
+    assert Counter((row.kind, row.profile) for row in new) == Counter(
+        [("sr", ""), ("pdf", ""), ("oru", ""), ("sr", "labelmap"), ("sr", "empty+split")]
+    )
+    assert all(row.predecessor in before for row in new if row.kind != "oru")
+    [message] = [context.root / row.path for row in new if row.kind == "oru"]
+    assert all(row.uid.encode() in message.read_bytes() for row in rows(context) if row.kind in ("pm", "kos", "sc"))
 
 
 def _walk(ds: Dataset) -> Iterator[Dataset]:

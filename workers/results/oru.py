@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from pydicom.dataset import Dataset
 
@@ -27,15 +27,20 @@ def control_id(inp: ResultInput) -> str:
     return hashlib.sha256(f"oru {sr_uid(inp)}".encode()).hexdigest()[:20].upper()
 
 
-def build_oru(inp: ResultInput, built: Mapping[str, Sequence[Dataset]], study: Study, sender: Hl7Section) -> bytes:
+def named(built: Mapping[str, Sequence[Dataset]]) -> list[tuple[str, str]]:
+    """Return kind and SOP Instance UID of objects that were built."""
+    return [(kind, str(ds.SOPInstanceUID)) for kind, objects in built.items() for ds in objects]
+
+
+def build_oru(inp: ResultInput, objects: Iterable[tuple[str, str]], study: Study, sender: Hl7Section) -> bytes:
     """Build the ORU^R01 of a prediction.
 
     Parameters
     ----------
     inp
         What is reported.
-    built
-        The DICOM objects that were built of it, by kind; the message refers to them.
+    objects
+        Kind and SOP Instance UID of the DICOM objects that were built of it; the message refers to them.
     study
         The study's record, with its patient and order loaded: the patient as the record knows them now, and the
         fields that the order asked to have back.
@@ -65,9 +70,7 @@ def build_oru(inp: ResultInput, built: Mapping[str, Sequence[Dataset]], study: S
         observations=tuple(_observations(inp)),
         facts=tuple(_fact(fact) for fact in inp.note_facts),
         lines=tuple(_lines(inp)),
-        references=tuple(
-            Reference(kind.upper(), str(ds.SOPInstanceUID)) for kind, objects in built.items() for ds in objects
-        ),
+        references=tuple(Reference(kind.upper(), uid) for kind, uid in objects),
         sending_application=sender.application,
         sending_facility=sender.facility,
     )
