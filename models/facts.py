@@ -24,6 +24,7 @@ class FactKind(StrEnum):
     PROCEDURE = "procedure"
     MEDICATION = "medication"
     RISK_FACTOR = "risk_factor"
+    MEASUREMENT = "measurement"  # a number with a unit: a size, pack-years, blood pressure, a laboratory value
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +46,42 @@ class Assertion:
 
 
 @dataclass(frozen=True, slots=True)
+class Quantity:
+    """A number that a note gives.
+
+    Parameters
+    ----------
+    value
+        In ``unit``; the lower end where it is a range.
+    unit
+        UCUM, such as ``mm``, ``{pack}.a`` (pack-years), ``mm[Hg]``, ``mg/dL``; ``1`` for a plain number.
+    upper
+        The upper end of a range, else None.
+    comparator
+        ``<``, ``>``, ``<=``, ``>=`` or "" for exactly.
+    """
+
+    value: float
+    unit: str
+    upper: float | None = None
+    comparator: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class NoteFact:
     """One concept in a note with where it stands and how it is asserted.
 
-    ``start`` and ``end`` are character offsets into the note's text, ``text[start:end] == surface``.
+    Parameters
+    ----------
+    start, end
+        Character offsets into the note's text; ``text[start:end] == surface``.
+    quantity
+        The number that belongs to the concept: the size of a nodule, the pack-years of a smoker, the value of a test.
+    when
+        Time that the note gives for it: an ISO 8601 date of any precision (``2024``, ``2024-03``, ``2024-03-05``), or a
+        duration before the note was written (``-P3Y``, ``-P2W``); "" where it gives none.
+    side
+        ``left``, ``right``, ``both`` or "".
     """
 
     kind: FactKind
@@ -58,6 +91,9 @@ class NoteFact:
     end: int
     section: str
     assertion: Assertion
+    quantity: Quantity | None = None
+    when: str = ""
+    side: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,16 +124,27 @@ class DicomSection(Section):
 
 
 class Hl7Section(Section):
-    """The HL7 side: an MLLP server."""
+    """The HL7 side: an MLLP server.
+
+    ``charset`` holds where MSH-18 is empty; ``charsets`` says otherwise for a sender, by MSH-3 or ``MSH-3|MSH-4``.
+    ``acknowledge`` says when AA is answered in the original mode: as soon as the message is kept, or once it was taken
+    over into the records.
+    """
 
     host: str = "0.0.0.0"  # noqa: S104
     port: Port = 2575
     application: str = "OVERREAD"
     facility: str = ""
     charset: str = "ASCII"
+    charsets: dict[str, str] = Field(default_factory=dict)
+    acknowledge: Literal["kept", "processed"] = "kept"
     max_message_bytes: Annotated[int, Field(ge=1024)] = 16 << 20
+    max_connections: Annotated[int, Field(ge=1, le=4096)] = 256
+    max_connections_per_peer: Annotated[int, Field(ge=1, le=4096)] = 64
     idle_seconds: Seconds = 300.0
+    read_seconds: Annotated[float, Field(gt=0)] = 60.0
     peers: tuple[Network, ...] = ()
+    tls: TlsSection = TlsSection()
 
 
 class WebSection(Section):
@@ -199,6 +210,25 @@ class WatchSection(Section):
     after: Literal["delete", "move"] = "delete"
 
 
+class NotesSection(Section):
+    """What reads clinical notes: rules and lexicons, or a transformer from a local folder."""
+
+    engine: Literal["rules", "transformer"] = "rules"
+    model: Path | None = None
+
+    @model_validator(mode="after")
+    def _complete(self) -> NotesSection:
+        if self.engine == "transformer" and self.model is None:
+            raise ValueError("the transformer engine needs model, a local folder")
+        return self
+
+
+class KnowledgeSection(Section):
+    """A folder whose files extend the knowledge graph; see docs/fusion.md."""
+
+    path: Path | None = None
+
+
 class DeliverySection(Section):
     """How results are retried."""
 
@@ -208,8 +238,11 @@ class DeliverySection(Section):
     timeout_seconds: Annotated[float, Field(gt=0)] = 60.0
 
 
-ResultKind = Literal["seg", "sr", "pm", "kos", "gsps", "sc", "pdf", "oru"]
-"""What can be sent: the kinds of ``workers.results``."""
+ResultKind = Literal["seg", "sr", "pm", "kos", "gsps", "sc", "pdf", "oru", "alert"]
+"""What can be sent: the kinds of ``workers.results``; ``alert`` is the message on a critical finding."""
+
+MESSAGES: frozenset[str] = frozenset({"oru", "alert"})
+"""Kinds that are HL7 messages."""
 
 SENT_BY_DEFAULT: Mapping[str, tuple[ResultKind, ...]] = {
     "dicom": ("seg", "sr"),
@@ -221,7 +254,11 @@ SENT_BY_DEFAULT: Mapping[str, tuple[ResultKind, ...]] = {
 
 
 class Destination(Section):
-    """Somewhere results go, what it gets, and the form in which its viewers want it."""
+    """Somewhere results go, what it gets, and the form in which its viewers want it.
+
+    Of kind ``mllp``: with ``tls`` the certificate and authorities of ``hl7.tls`` are used; ``attach_pdf`` puts the PDF
+    report into the ORU; an ``alert`` that is not acknowledged within ``alert_seconds`` is escalated.
+    """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
     kind: Literal["dicom", "dicomweb", "mllp", "folder"]
@@ -240,6 +277,11 @@ class Destination(Section):
     segmentation: Literal["binary", "fractional", "labelmap"] = "binary"
     empty_frames: bool = False
     split_segments: bool = False
+    attach_pdf: bool = False
+    receiving_application: str = ""
+    receiving_facility: str = ""
+    acknowledgement: Literal["original", "enhanced"] = "original"
+    alert_seconds: Annotated[float, Field(gt=0)] = 300.0
 
     @model_validator(mode="after")
     def _complete(self) -> Destination:
@@ -253,12 +295,14 @@ class Destination(Section):
             if not re.fullmatch(r"https?://[^/@?]+(/[^@?]*)?", self.url):
                 raise ValueError("a destination of kind 'dicomweb' needs url, http(s)://, without a password in it")
             _ = urlsplit(self.url).port  # raises ValueError for one that is none
-        if self.kind != "dicom" and (self.tls or self.commitment):
-            raise ValueError("tls and commitment are for destinations of kind 'dicom'")
-        if self.kind in ("dicom", "dicomweb") and "oru" in self.send:
-            raise ValueError(f"a destination of kind {self.kind!r} takes no oru")
-        if self.kind == "mllp" and set(self.send) - {"oru"}:
-            raise ValueError("a destination of kind 'mllp' takes only oru")
+        if self.kind not in ("dicom", "mllp") and self.tls:
+            raise ValueError("tls is for destinations of kind 'dicom' and 'mllp'")
+        if self.kind != "dicom" and self.commitment:
+            raise ValueError("commitment is for destinations of kind 'dicom'")
+        if self.kind in ("dicom", "dicomweb") and set(self.send) & MESSAGES:
+            raise ValueError(f"a destination of kind {self.kind!r} takes no oru and no alert")
+        if self.kind == "mllp" and set(self.send) - MESSAGES:
+            raise ValueError("a destination of kind 'mllp' takes only oru and alert")
         return self
 
     @property
@@ -302,6 +346,8 @@ class Settings(Section):
     workers: WorkersSection = WorkersSection()
     completeness: CompletenessSection = CompletenessSection()
     watch: WatchSection = WatchSection()
+    notes: NotesSection = NotesSection()
+    knowledge: KnowledgeSection = KnowledgeSection()
     delivery: DeliverySection = DeliverySection()
     destinations: tuple[Destination, ...] = ()
     rules: tuple[Rule, ...] | None = None

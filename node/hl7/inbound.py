@@ -10,6 +10,7 @@ import re
 import time
 from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -18,7 +19,8 @@ from node import logs
 from node.errors import Hl7InputError, OverreadError, StateError
 from node.hl7 import ack as acks
 from node.hl7.handlers import adt, notes, orders, results
-from node.hl7.handlers.common import Handler, Incoming
+from node.hl7.handlers.common import Incoming
+from node.hl7.handlers.handler import Handler, at_once
 from node.hl7.message import Header, Hl7Message, parse, peek
 from node.hl7.mllp import MllpServer
 from node.records import messages, timeline
@@ -27,14 +29,14 @@ from node.records.schema import Message
 from node.records.states import MessageState
 from node.settings import Settings
 
-HANDLERS: Mapping[str, Handler] = {
-    "ADT^A01": adt.register,
-    "ADT^A04": adt.register,
-    "ADT^A08": adt.register,
-    "ORM^O01": orders.order,
-    "OMI^O23": orders.order,
-    "MDM^T02": notes.document,
-    "ORU^R01": results.results,
+HANDLERS: Mapping[str, Handler[Any]] = {
+    "ADT^A01": at_once(adt.register),
+    "ADT^A04": at_once(adt.register),
+    "ADT^A08": at_once(adt.register),
+    "ORM^O01": at_once(orders.order),
+    "OMI^O23": at_once(orders.order),
+    "MDM^T02": at_once(notes.document),
+    "ORU^R01": at_once(results.results),
 }
 """Message code and trigger event (MSH-9) to the function that takes such a message over."""
 
@@ -160,19 +162,19 @@ def _take_over(records: Records, settings: Settings, row: int, raw: bytes) -> by
         return _commit(records, settings, row, message, handler)
 
 
-def _commit(records: Records, settings: Settings, row: int, message: Hl7Message, handler: Handler) -> bytes:
+def _commit(records: Records, settings: Settings, row: int, message: Hl7Message, handler: Handler[Any]) -> bytes:
     with records.write() as session:
         kept = session.get_one(Message, row, with_for_update=True)
         if kept.state is MessageState.PROCESSED and kept.ack is not None:
             return kept.ack  # the same bytes on another connection were faster
-        said = handler(Incoming(session, message, row, settings.hl7))
+        said = handler.take(Incoming(session, message, row, settings.hl7), handler.read(message))
         answer = acks.accept(message.header, settings.hl7)
         messages.processed(kept, answer, said)
         timeline.add(session, "message.processed", f"{message.header.type}: {said}", message=row)
         return answer
 
 
-def _handler(header: Header) -> Handler:
+def _handler(header: Header) -> Handler[Any]:
     handler = HANDLERS.get(header.type)
     if handler is not None:
         return handler

@@ -67,6 +67,16 @@ class NoteState(StrEnum):
     QUEUED = "queued"
     ANALYSED = "analysed"
     FAILED = "failed"
+    WITHDRAWN = "withdrawn"  # cancelled or replaced by its author; kept, and used for nothing
+
+
+class VisitState(StrEnum):
+    """Where a patient's visit stands."""
+
+    EXPECTED = "expected"  # ADT^A05
+    OPEN = "open"  # A01, A04; again after A13
+    CLOSED = "closed"  # A03
+    CANCELLED = "cancelled"  # A11
 
 
 class CommitmentState(StrEnum):
@@ -122,9 +132,10 @@ TRANSITIONS: Mapping[type[StrEnum], Mapping[StrEnum, frozenset[StrEnum]]] = {
         _M.PROCESSED: frozenset(),
     },
     NoteState: {
-        _N.QUEUED: frozenset({_N.ANALYSED, _N.FAILED}),
-        _N.FAILED: frozenset({_N.QUEUED, _N.ANALYSED}),
-        _N.ANALYSED: frozenset({_N.QUEUED}),
+        _N.QUEUED: frozenset({_N.ANALYSED, _N.FAILED, _N.WITHDRAWN}),
+        _N.FAILED: frozenset({_N.QUEUED, _N.ANALYSED, _N.WITHDRAWN}),
+        _N.ANALYSED: frozenset({_N.QUEUED, _N.WITHDRAWN}),
+        _N.WITHDRAWN: frozenset({_N.QUEUED}),  # its author sent it again
     },
     CommitmentState: {
         _C.REQUESTED: frozenset({_C.REPORTED, _C.RETRYING, _C.FAILED}),

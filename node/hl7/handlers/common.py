@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sqlalchemy import or_, select
@@ -36,10 +36,6 @@ class Incoming:
     def sent_at(self) -> str:
         """MSH-7 as sent: its offset holds for times without one."""
         return self.message.segments[0].raw(7)
-
-
-Handler = Callable[[Incoming], str]
-"""Takes a message over; returns one sentence, without patient data, for the timeline. Refuses by Hl7InputError."""
 
 
 def patient_of(incoming: Incoming, pid: Segment | None = None) -> Patient:

@@ -5,7 +5,16 @@ Times are UTC, stored as naive ``DATETIME`` through :class:`Utc` and seen as awa
 
 from node.records.schema.arrival import Commitment, Expectation, ProcedureStep, Shortfall, Source
 from node.records.schema.base import Base, Utc, now
-from node.records.schema.clinical import Fact, Message, Note, Observation, Order, Patient
+from node.records.schema.clinical import (
+    Fact,
+    IdentityConflict,
+    Message,
+    Note,
+    Observation,
+    Order,
+    Patient,
+    Visit,
+)
 from node.records.schema.events import Event
 from node.records.schema.imaging import Instance, Series, Study
 from node.records.schema.work import CommitmentRequest, Delivery, Job, ModelRegistration, Result
@@ -18,6 +27,7 @@ __all__ = [
     "Event",
     "Expectation",
     "Fact",
+    "IdentityConflict",
     "Instance",
     "Job",
     "Message",
@@ -33,5 +43,6 @@ __all__ = [
     "Source",
     "Study",
     "Utc",
+    "Visit",
     "now",
 ]

@@ -9,7 +9,7 @@ from sqlalchemy import ForeignKey, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from node.records.schema.base import Base, now, state_column
-from node.records.states import MessageState, NoteState
+from node.records.states import MessageState, NoteState, VisitState
 
 
 class Patient(Base):
@@ -25,6 +25,51 @@ class Patient(Base):
     birth_date: Mapped[str] = mapped_column(String(8), default="")  # DA
     sex: Mapped[str] = mapped_column(String(1), default="")  # M, F, O
     updated_at: Mapped[dt.datetime] = mapped_column(default=now)
+    stated_at: Mapped[
+        dt.datetime | None
+    ]  # MSH-7 of the message whose demographics these are: older ones change nothing
+    survivor_fk: Mapped[int | None] = mapped_column(index=True)  # row of the person it was merged into
+
+
+class Visit(Base):
+    """One encounter of a patient, by its visit number (PV1-19) in the sender's domain."""
+
+    __tablename__ = "visits"
+    __table_args__ = (UniqueConstraint("source", "number"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    patient_fk: Mapped[int] = mapped_column(ForeignKey("patients.id"), index=True)
+    message_fk: Mapped[int | None] = mapped_column(ForeignKey("messages.id"))
+    source: Mapped[str] = mapped_column(String(500), default="")  # sending application | facility
+    number: Mapped[str] = mapped_column(String(250))  # PV1-19, id^authority
+    patient_class: Mapped[str] = mapped_column(String(20), default="")  # PV1-2: I, E, O...
+    location: Mapped[str] = mapped_column(String(250), default="")  # PV1-3, as sent
+    state: Mapped[VisitState] = mapped_column(state_column(VisitState), default=VisitState.EXPECTED)
+    admitted_at: Mapped[dt.datetime | None]
+    discharged_at: Mapped[dt.datetime | None]
+    stated_at: Mapped[dt.datetime | None]  # of the message that said so last
+
+    patient: Mapped[Patient] = relationship()
+
+
+class IdentityConflict(Base):
+    """A study whose DICOM demographics contradict the record of the patient it names.
+
+    While one is open the study is analysed alone: notes, labs and history are not merged with it.
+    """
+
+    __tablename__ = "identity_conflicts"
+    __table_args__ = (UniqueConstraint("study_fk", "patient_fk"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    study_fk: Mapped[int] = mapped_column(ForeignKey("studies.id"), index=True)
+    patient_fk: Mapped[int] = mapped_column(ForeignKey("patients.id"), index=True)
+    message_fk: Mapped[int | None] = mapped_column(ForeignKey("messages.id"))
+    attributes: Mapped[list[Any]] = mapped_column(default=list)  # their names: "name", "birth date", "sex"
+    dicom: Mapped[dict[str, Any]] = mapped_column(default=dict)  # what the images say, by attribute name
+    found_at: Mapped[dt.datetime] = mapped_column(default=now)
+    resolved_at: Mapped[dt.datetime | None]
+    resolution: Mapped[str] = mapped_column(String(20), default="")  # same_person, other_person, agreed
 
 
 class Message(Base):
@@ -41,7 +86,11 @@ class Message(Base):
     raw: Mapped[bytes]
     state: Mapped[MessageState] = mapped_column(state_column(MessageState), default=MessageState.RECEIVED, index=True)
     reason: Mapped[str] = mapped_column(Text, default="")
-    ack: Mapped[bytes | None]
+    ack: Mapped[bytes | None]  # the application's answer, once it is known
+    told: Mapped[str] = mapped_column(
+        String(20), default="", server_default=""
+    )  # what the sender was told on arrival: AA, CA, AE 102...
+    peer: Mapped[str] = mapped_column(String(64), default="", server_default="")  # address it came from
 
 
 class Order(Base):
@@ -64,7 +113,8 @@ class Order(Base):
     reason: Mapped[str] = mapped_column(Text, default="")
     status: Mapped[str] = mapped_column(String(10), default="NW")  # ORC-1 last seen: NW, XO, CA...
     updated_at: Mapped[dt.datetime] = mapped_column(default=now)
-    context: Mapped[dict[str, Any]] = mapped_column(default=dict)  # OBR fields that an ORU copies
+    context: Mapped[dict[str, Any]] = mapped_column(default=dict)  # ORC, OBR, PV1, SPM fields that an ORU copies
+    stated_at: Mapped[dt.datetime | None]  # of the message that said so last: older ones change nothing
 
     patient: Mapped[Patient] = relationship()
 
@@ -90,6 +140,11 @@ class Note(Base):
     state: Mapped[NoteState] = mapped_column(state_column(NoteState), default=NoteState.QUEUED, index=True)
     reason: Mapped[str] = mapped_column(Text, default="")
     received_at: Mapped[dt.datetime] = mapped_column(default=now)
+    stated_at: Mapped[dt.datetime | None]  # of the message that said so last: older ones change nothing
+    replaces: Mapped[str] = mapped_column(String(250), default="", server_default="")  # parent document number (TXA-13)
+    engine: Mapped[str] = mapped_column(
+        String(100), default="", server_default=""
+    )  # engine and version of the analysis
 
     patient: Mapped[Patient] = relationship()
     facts: Mapped[list[Fact]] = relationship(back_populates="note", cascade="all, delete-orphan", order_by="Fact.start")
@@ -115,6 +170,14 @@ class Fact(Base):
     historical: Mapped[bool]
     hypothetical: Mapped[bool]
     experiencer: Mapped[str] = mapped_column(String(10))
+    number: Mapped[float | None]
+    upper: Mapped[float | None]  # of a range
+    unit: Mapped[str] = mapped_column(String(64), default="", server_default="")  # UCUM
+    comparator: Mapped[str] = mapped_column(String(2), default="", server_default="")
+    when: Mapped[str] = mapped_column(
+        "said_when", String(32), default="", server_default=""
+    )  # models.facts.NoteFact.when
+    side: Mapped[str] = mapped_column(String(10), default="", server_default="")  # left, right, both
 
     note: Mapped[Note] = relationship(back_populates="facts")
 
@@ -141,3 +204,4 @@ class Observation(Base):
     flag: Mapped[str] = mapped_column(String(20), default="")
     status: Mapped[str] = mapped_column(String(5), default="")
     observed_at: Mapped[dt.datetime | None]
+    stated_at: Mapped[dt.datetime | None]  # of the message that said so last: older ones change nothing

@@ -39,6 +39,7 @@ class Study(Base):
     last_instance_at: Mapped[dt.datetime] = mapped_column(default=now)
     released_at: Mapped[dt.datetime | None]  # when the last association that carried it ended
     completed_at: Mapped[dt.datetime | None]
+    triage: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")  # priority, reasons, critical
 
     patient: Mapped[Patient] = relationship()
     order: Mapped[Order | None] = relationship()

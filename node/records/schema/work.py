@@ -52,6 +52,9 @@ class Job(Base):
     findings: Mapped[list[Any]] = mapped_column(default=list)
     warnings: Mapped[list[Any]] = mapped_column(default=list)
     context_digest: Mapped[str] = mapped_column(String(64), default="")  # of the facts its report was built with
+    assessment: Mapped[dict[str, Any]] = mapped_column(
+        default=dict, server_default="{}"
+    )  # what its last report assessed
 
     study: Mapped[Study] = relationship(back_populates="jobs")
     series: Mapped[Series] = relationship()

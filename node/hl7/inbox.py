@@ -1,0 +1,120 @@
+"""Messages that were kept and not yet taken over into the records: a SQLite file of its own.
+
+The listener writes here and nowhere else, so that a message is durable, and answered, whatever the record store does at
+that moment. :mod:`node.hl7.processing` brings the messages into the records, in order, and deletes them here. If it is
+interrupted in between it brings them a second time, which the records notice.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+FILE = "hl7-inbox.sqlite"
+"""Name of the file, below the node's root."""
+BUSY_SECONDS = 30.0
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS arrivals (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    received_at TEXT NOT NULL,
+    peer TEXT NOT NULL,
+    told TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    ack BLOB,
+    raw BLOB NOT NULL
+)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A message as it came.
+
+    Parameters
+    ----------
+    raw
+        Without its frame.
+    peer
+        The address it came from.
+    told
+        What its sender is told on arrival: ``AA``, ``CA``, or the refusal with its code, such as ``AE 102``; "" if the
+        sender asked for no answer.
+    reason
+        Why it was refused, "" if it was not.
+    ack
+        The answer to a message that was refused, to be kept with it; None for one that is still to be taken over.
+    """
+
+    raw: bytes
+    received_at: dt.datetime
+    peer: str = ""
+    told: str = ""
+    reason: str = ""
+    ack: bytes | None = None
+
+
+class Inbox:
+    """The file; each thread that uses it has an instance of its own.
+
+    Parameters
+    ----------
+    path
+        The file; it and its table are made if need be.
+    """
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        for pragma in ("journal_mode=WAL", "synchronous=FULL"):
+            self._db.execute(f"PRAGMA {pragma}")
+        self._db.execute(_SCHEMA)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def keep(self, arrivals: Iterable[Arrival]) -> list[int]:
+        """Keep messages, all or none; they survive a power cut when this returns. Gives their numbers.
+
+        Raises
+        ------
+        sqlite3.Error
+            They are not kept.
+        """
+        numbers: list[int] = []
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            for item in arrivals:
+                values = (item.received_at.isoformat(), item.peer, item.told, item.reason, item.ack, item.raw)
+                cursor = self._db.execute(
+                    "INSERT INTO arrivals (received_at, peer, told, reason, ack, raw) VALUES (?, ?, ?, ?, ?, ?)", values
+                )
+                numbers.append(int(cursor.lastrowid or 0))
+            self._db.execute("COMMIT")
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        return numbers
+
+    def waiting(self, limit: int) -> list[tuple[int, Arrival]]:
+        """Return the eldest messages with their numbers, in the order in which they came."""
+        rows = self._db.execute(
+            "SELECT id, raw, received_at, peer, told, reason, ack FROM arrivals ORDER BY id LIMIT ?", (limit,)
+        )
+        return [
+            (number, Arrival(raw, dt.datetime.fromisoformat(at), peer, told, reason, ack))
+            for number, raw, at, peer, told, reason, ack in rows
+        ]
+
+    def forget(self, numbers: Sequence[int]) -> None:
+        """Delete messages that the records have."""
+        self._db.execute("BEGIN IMMEDIATE")
+        self._db.executemany("DELETE FROM arrivals WHERE id = ?", [(number,) for number in numbers])
+        self._db.execute("COMMIT")
+
+    def count(self) -> int:
+        """Return how many messages wait."""
+        return int(self._db.execute("SELECT count(*) FROM arrivals").fetchone()[0])
