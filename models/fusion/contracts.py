@@ -130,6 +130,8 @@ class Case:
         When the study was made.
     quality
         Limits of this input, which the model's warnings name.
+    study_description
+        What the images call the study (DICOM (0008,1030)); says of some studies that they are for screening.
     """
 
     findings: tuple[Finding, ...]
@@ -145,6 +147,7 @@ class Case:
     patient_class: str = ""
     studied_at: dt.datetime | None = None
     quality: tuple[str, ...] = ()
+    study_description: str = ""
 
 
 @dataclass(frozen=True, slots=True)
