@@ -1,0 +1,87 @@
+"""From a case to its assessment: scores, links, conflicts, priority, what to do, what was missing, in a few sentences.
+
+Findings of the images are merged with what notes, laboratory, history and order say; without any of these it works as
+well, and says what would have mattered. Pure and deterministic: the same case and graph give the same assessment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from models.contracts import ModelError
+from models.fusion.conflicts import conflicts
+from models.fusion.contracts import Assessment, Case, Score
+from models.fusion.graph import Graph, load
+from models.fusion.links import links
+from models.fusion.missing import follow_up, missing
+from models.fusion.scores import SCORES, VERSIONS
+from models.fusion.summary import summary
+from models.fusion.triage import triage
+
+#: Of the rules in this package, beside the graph's own; changes with what they decide.
+VERSION = "1"
+
+#: Scores that one case has at most: one a nodule is the most that is sensible.
+MAX_SCORES = 60
+
+#: What a score may raise on a case that nobody thought of; the assessment goes on without it and says so.
+_ODD = (ArithmeticError, LookupError, TypeError, ValueError, ModelError)
+
+Registry = Mapping[str, Callable[[Case], tuple[Score, ...]]]
+
+
+def assess(case: Case, graph: Graph | None = None, registry: Registry = SCORES) -> Assessment:
+    """Merge what is known of a study.
+
+    Parameters
+    ----------
+    case
+        Everything that is known.
+    graph
+        The knowledge graph; the shipped one if None.
+    registry
+        Scores by name.
+
+    Returns
+    -------
+    Assessment
+        Bounded in every part. A score that fails is named in ``missing``; nothing else of it is shown.
+    """
+    known = graph if graph is not None else load()
+    scores, failed = compute(case, registry)
+    linked = links(case, known, scores)
+    found = conflicts(case, known, scores)
+    urgency = triage(case, known, scores, linked)
+    lacking = (*failed, *missing(case, known, scores))
+    return Assessment(
+        links=linked,
+        scores=scores,
+        conflicts=found,
+        triage=urgency,
+        follow_up=follow_up(case, known, scores),
+        missing=lacking,
+        summary=summary(case, urgency, linked, scores, found, lacking),
+        versions=versions(known, registry),
+    )
+
+
+def compute(case: Case, registry: Registry = SCORES) -> tuple[tuple[Score, ...], tuple[str, ...]]:
+    """Compute the scores that apply; gives them, and a phrase for each that failed."""
+    scores: list[Score] = []
+    failed: list[str] = []
+    for name, score in registry.items():
+        try:
+            scores += score(case)
+        except _ODD as exc:
+            failed.append(f"{name}: could not be computed ({type(exc).__name__})")
+    return tuple(scores[:MAX_SCORES]), tuple(failed)
+
+
+def versions(graph: Graph, registry: Registry = SCORES) -> dict[str, Any]:
+    """Versions of all that decided: rules, graph, scores."""
+    return {
+        "fusion": VERSION,
+        "graph": graph.version,
+        "scores": {name: VERSIONS.get(name, "") for name in sorted(registry)},
+    }

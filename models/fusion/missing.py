@@ -1,0 +1,113 @@
+"""What was not there and would have mattered, and what is recommended. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from models.fusion.contracts import Case, Score
+from models.fusion.graph import Graph
+from models.fusion.knowledge_types import Edge, EdgeRelation, NodeKind
+from models.fusion.knowledge_values import Value, holds
+from models.fusion.links import SMALL, leading, too_small
+from models.fusion.scores import NOT_APPLICABLE
+from models.fusion.statements import gather, place_of
+from models.fusion.triage import sure
+from models.fusion.wording import size_mm
+
+MAX_MISSING = 15
+MAX_FOLLOW_UP = 10
+
+#: Values whose edges weigh less are not missed.
+MATTERS = 0.4
+
+#: Least confidence of a finding for which something is recommended.
+SURE = 0.5
+
+#: Scores whose statement says what is to be done.
+MANAGING = frozenset({"fleischner-2017", "lung-rads-2022", "anticoagulant-haemorrhage"})
+
+#: Categories of these that ask for nothing.
+NOTHING_TO_DO = frozenset({"", NOT_APPLICABLE, "not anticoagulated", "not known"})
+
+#: Findings whose growth, and so an earlier study, decides what is to be done.
+GROWING = frozenset({"lung_nodule", "hippocampus", "cerebral_aneurysm", "pleural_effusion"})
+
+
+def missing(case: Case, graph: Graph, scores: Iterable[Score]) -> tuple[str, ...]:
+    """Name what the case does not have and what would have mattered to its findings.
+
+    Returns
+    -------
+    tuple of str
+        Short phrases: "no note", "no laboratory value: D-dimer", "curb-65: urea". Nothing for images without findings.
+    """
+    if not case.findings:
+        return ()
+    edges = _edges(case, graph)
+    said = [
+        *_record(case, edges, graph),
+        *_laboratory(case, edges, graph),
+        *(f"{score.name}: {name}" for score in scores if score.category != NOT_APPLICABLE for name in score.missing),
+    ]
+    return tuple(dict.fromkeys(said))[:MAX_MISSING]
+
+
+def _edges(case: Case, graph: Graph) -> tuple[Edge, ...]:
+    """What could say something of a finding."""
+    targets: dict[str, None] = {}
+    for index in leading(case, graph):
+        for node in graph.match(case.findings[index].code, place_of(case)):
+            targets |= dict.fromkeys((node.id, SMALL.get(node.id, node.id)))
+    return tuple(edge for name in targets for edge in graph.edges_to(name))
+
+
+def _record(case: Case, edges: tuple[Edge, ...], graph: Graph) -> Iterator[str]:
+    kinds = {graph.nodes[edge.subject].kind for edge in edges}
+    if not case.facts and kinds - {NodeKind.LAB, NodeKind.DEMOGRAPHIC}:
+        yield "no note"
+    subjects = {edge.subject for edge in edges}
+    if case.demographics.age is None and "age" in subjects:
+        yield "age not known"
+    if not case.demographics.sex and subjects & {"male", "female"}:
+        yield "sex not known"
+    found = {
+        node.id for index in leading(case, graph) for node in graph.match(case.findings[index].code, place_of(case))
+    }
+    if not case.priors and found & GROWING:
+        yield "no earlier study"
+
+
+def _laboratory(case: Case, edges: tuple[Edge, ...], graph: Graph) -> Iterator[str]:
+    """Laboratory values that weigh enough for a finding, the heaviest first."""
+    known = {name for item in gather(case, graph) if item.value.number is not None for name in item.nodes}
+    wanted: dict[str, float] = {}
+    for edge in edges:
+        if graph.nodes[edge.subject].kind is NodeKind.LAB and edge.weight >= MATTERS and edge.subject not in known:
+            wanted[edge.subject] = max(wanted.get(edge.subject, 0.0), edge.weight)
+    names = [graph.nodes[name].meaning for name in sorted(wanted, key=lambda name: (-wanted[name], name))]
+    if names:
+        yield f"no value of: {', '.join(names[:6])}"
+
+
+def follow_up(case: Case, graph: Graph, scores: Iterable[Score]) -> tuple[str, ...]:
+    """What the scores and the graph recommend for the findings, each with its source in brackets."""
+    known = tuple(scores)
+    managed = [score for score in known if score.name in MANAGING and score.category not in NOTHING_TO_DO]
+    said = [f"{score.statement} [{score.citation}]" for score in managed]
+    for index in leading(case, graph):
+        if sure(case.findings[index], SURE):
+            said += _recommended(index, case, graph, known)
+    return tuple(dict.fromkeys(said))[:MAX_FOLLOW_UP]
+
+
+def _recommended(index: int, case: Case, graph: Graph, scores: tuple[Score, ...]) -> Iterator[str]:
+    finding = case.findings[index]
+    size = size_mm(finding)
+    value = Value(size, "mm") if size is not None else Value()
+    for node in graph.match(finding.code, place_of(case)):
+        names = [node.id]
+        if node.id in SMALL and too_small(index, scores):
+            names.append(SMALL[node.id])
+        for edge in (edge for name in names for edge in graph.edges_from(name)):
+            if edge.relation is EdgeRelation.RECOMMENDS and holds(edge.condition, value):
+                yield f"{graph.nodes[edge.object].meaning}. [{edge.source}]"
