@@ -1,4 +1,4 @@
-"""The gateway process: MLLP server, web, watched folder, completeness timers and delivery loops in one asyncio loop.
+"""The gateway process: HL7 processing, web, watched folder, completeness timers, delivery loops in one asyncio loop.
 
 Whatever blocks (the records, C-STORE, MLLP out) runs in threads.
 """
@@ -17,6 +17,7 @@ from node.clock import now
 from node.completion import Completion
 from node.delivery import commitment
 from node.delivery.committing import Committer
+from node.delivery.escalation import Escalation
 from node.delivery.outbox import Outbox
 from node.dicom.indexer import known_until
 from node.dicom.intake import Intake
@@ -25,7 +26,7 @@ from node.dicom.receiver import spool_of
 from node.dicom.watch import Watch
 from node.dispatch import Dispatcher
 from node.errors import OverreadError
-from node.hl7 import inbound
+from node.hl7.processing import Processor
 from node.records import results
 from node.records.engine import Records
 from node.settings import Settings
@@ -35,6 +36,9 @@ from node.web.server import WebServer, create_server
 
 TICK_SECONDS = 0.25
 """How often the records are asked what is to be done."""
+
+TICKS = {"hl7": 0.05}
+"""Loops that ask more often: a sender may wait for the application's answer."""
 
 INDEX_SECONDS = 60.0
 """An index that is further behind makes the node not ready."""
@@ -56,6 +60,7 @@ class Gateway:
         path = settings.watch.path
         self._watch = Watch(settings, path, self._intake) if path is not None else None
         self._outboxes = [Outbox(item, settings, self._records) for item in settings.destinations]
+        self._processor = Processor(self._records, settings)
         self._threads: ThreadPoolExecutor | None = None
         self._stopping = asyncio.Event()
         self._log = logs.get("gateway")
@@ -67,8 +72,6 @@ class Gateway:
     async def run(self) -> None:
         """Serve until stopped."""
         await asyncio.to_thread(self._prepare)
-        mllp = inbound.server(self._records, self._settings)
-        await mllp.start()
         web = self._web()
         loops = self._start()
         serving = asyncio.create_task(web.serve())
@@ -81,7 +84,6 @@ class Gateway:
             web.should_exit = True
             for box in self._outboxes:
                 box.interrupt()
-            await mllp.stop()
             await asyncio.gather(*loops, serving, return_exceptions=True)
             await asyncio.to_thread(self._close)
             self._broker.close()
@@ -95,7 +97,6 @@ class Gateway:
         with self._records.write() as session:
             results.recover(session)
             results.without_destination(session, [item.name for item in self._settings.destinations])
-        inbound.recover(self._records, self._settings)
 
     def _web(self) -> WebServer:
         ready, intake = self._broker.ready, self._intake
@@ -123,8 +124,10 @@ class Gateway:
         archives = [item for item in self._settings.destinations if item.commitment and item.kind == "dicom"]
         committers = [Committer(item, self._settings, self._records) for item in archives]
         return [
+            ("hl7", self._processor.work),
             ("dispatch", lambda: dispatcher.complete_studies() + dispatcher.send_waiting()),
             *((f"outbox {box.destination.name}", box.work) for box in self._outboxes),
+            ("alerts", Escalation(self._settings, self._records).work),
             *((f"commitment of {item.destination.name}", item.work) for item in committers),
             *((report.name, report.work) for report in reports),
             *([("watched folder", self._watch.work)] if self._watch is not None else []),
@@ -137,6 +140,7 @@ class Gateway:
         return [asyncio.create_task(self._loop(name, work)) for name, work in works]
 
     def _close(self) -> None:
+        self._processor.close()
         for box in self._outboxes:
             box.close()
         if self._watch is not None:
@@ -146,11 +150,11 @@ class Gateway:
 
     async def _loop(self, name: str, work: Callable[[], int]) -> None:
         """Call ``work`` again and again, at once while there is some; an error is logged and does not end the loop."""
-        pause = TICK_SECONDS
+        idle = pause = TICKS.get(name, TICK_SECONDS)
         while not self._stopping.is_set():
             try:
                 busy = await asyncio.get_running_loop().run_in_executor(self._threads, work)
-                pause = 0.0 if busy else TICK_SECONDS
+                pause = 0.0 if busy else idle
             except Exception as exc:
                 self._log.error("loop.failed", task=name, error=exc)
                 pause = FAULT_SECONDS

@@ -1,4 +1,4 @@
-"""The receiver's and the indexer's own way in: `python -m node.service receiver --config FILE`.
+"""The receiver's, the indexer's and the listener's own way in: `python -m node.service receiver --config FILE`.
 
 The `overread` command loads every command's libraries; these processes run for months, several on a machine, and load
 what they use.
@@ -15,7 +15,7 @@ from node import config, logs
 from node.errors import OverreadError
 from node.settings import Settings
 
-NAMES = ("receiver", "indexer")
+NAMES = ("receiver", "indexer", "listener")
 
 
 def configured(path: Path | None) -> Settings:
@@ -31,6 +31,10 @@ def run(name: str, settings: Settings) -> None:
         from node.dicom.crew import run_crew
 
         run_crew(settings)
+    elif name == "listener":
+        from node.hl7.listener import run_listener
+
+        run_listener(settings)
     else:
         from node.dicom.index_process import run_indexer
 

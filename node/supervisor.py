@@ -97,7 +97,7 @@ def roles(settings: Settings, config: Path | None) -> list[Role]:
     base = (sys.executable, "-m", "node")
     tail = ("--config", str(config.resolve())) if config else ()
     light = (sys.executable, "-m", "node.service")
-    found = [Role("receiver", (*light, "receiver", *tail)), Role("indexer", (*light, "indexer", *tail))]
+    found = [Role(name, (*light, name, *tail)) for name in ("receiver", "indexer", "listener")]
     found.append(Role("gateway", (*base, "gateway", *tail)))
     found += [
         Role(f"worker-{n}", (*base, "worker", "--name", f"worker-{n}", *tail))

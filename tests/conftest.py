@@ -48,10 +48,23 @@ def peer() -> Callable[[str], str]:
     return find
 
 
-@pytest.fixture
-def records(tmp_path: Path) -> Iterator[Records]:
-    """Give an empty record store."""
-    store = Records(f"sqlite:///{tmp_path / 'records.sqlite'}")
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the file of an empty record store, to be copied: a migration takes longer than most tests."""
+    path = tmp_path_factory.mktemp("records") / "migrated.sqlite"
+    store = Records(f"sqlite:///{path}")
     store.migrate()
+    with store.engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    store.close()
+    return path
+
+
+@pytest.fixture
+def records(tmp_path: Path, migrated: Path) -> Iterator[Records]:
+    """Give an empty record store."""
+    path = tmp_path / "records.sqlite"
+    shutil.copyfile(migrated, path)
+    store = Records(f"sqlite:///{path}")
     yield store
     store.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import resource
 import signal
 import threading
 import warnings
@@ -17,6 +16,7 @@ from node.dicom.scp.session import Port
 from node.dicom.scp.sharing import Place, Shares
 from node.dicom.scp.tls import server_context
 from node.dicom.services.base import Resources
+from node.processes import allow_descriptors
 from node.settings import Settings
 from node.storage import Spool
 from node.storage.layout import LEDGER
@@ -117,7 +117,7 @@ def run_receiver(settings: Settings, shares: Shares | None = None, number: int =
     """
     warnings.filterwarnings("ignore", category=UserWarning)  # pydicom's quote attribute values
     stop = stop_signal()
-    _allow_descriptors()
+    allow_descriptors()
     spool = spool_of(settings, journal=True)
     ledger = Ledger(spool.root / LEDGER)
     intake = Intake(spool, ledger)
@@ -130,13 +130,6 @@ def run_receiver(settings: Settings, shares: Shares | None = None, number: int =
     ledger.close()
     spool.close()
     logs.get("receiver").info("stopped")
-
-
-def _allow_descriptors() -> None:
-    """Take all descriptors that the system allows: the usual 1024 would be fewer than the connections of two hosts."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def settle_memory() -> None:

@@ -1,19 +1,23 @@
 """Acknowledgements: MSA and ERR out (HL7 v2.5.1 sections 2.14.1, 2.15.5 and 2.15.8), and reading a peer's.
 
+A message that values MSH-15 or MSH-16 is acknowledged in the enhanced mode (section 2.9.3): an accept acknowledgement
+(CA, CE, CR) says whether it is kept, an application acknowledgement (AA, AE, AR) what became of it. Each is given under
+the sender's own condition (table 0155).
+
 Control characters never reach an acknowledgement, and nothing of the message but its MSH is echoed.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+import random
 import re
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from node.errors import DeliveryError, Hl7InputError
 from node.hl7 import charset
-from node.hl7.escape import escape
+from node.hl7.escape import STANDARD, Delimiters, escape
 from node.hl7.message import Header, Segment, part, peek
 from node.settings import Hl7Section
 
@@ -42,6 +46,61 @@ ACCEPTED = frozenset({"AA", "CA"})
 _CODES = frozenset({"AA", "AE", "AR", "CA", "CE", "CR"})  # table 0008
 _ERR_SINCE = (2, 5)
 """Version since which ERR-2 to ERR-8 exist; before it ERR-1 says everything."""
+HEADER_MAX = 8192
+"""Longest MSH that is read, in bytes."""
+
+
+ANSWERS = frozenset({"ACK", "MCF"})
+"""Message codes (MSH-9.1) that are acknowledgements themselves: they are never answered."""
+_COMMIT: Mapping[str, str] = {"AA": "CA", "AE": "CE", "AR": "CR"}
+_MSA_1 = re.compile(rb"\rMSA.([AC][AER])")
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Under which conditions a sender wants to be answered: MSH-15 and MSH-16, "" where they are not valued."""
+
+    accept: str = ""
+    application: str = ""
+
+    @property
+    def enhanced(self) -> bool:
+        """Whether the enhanced mode holds: one of the two is valued (section 2.9.2)."""
+        return bool(self.accept or self.application)
+
+
+def wanted(raw: bytes, header: Header) -> Wanted:
+    """Read MSH-15 and MSH-16 of a message whose MSH was read as ``header``."""
+    line = re.split(rb"[\r\n]", raw[:HEADER_MAX].lstrip(charset.BOM + b"\r\n \t"), maxsplit=1)[0]
+    separator = header.delimiters.field.encode("latin_1", "replace")
+    if line[3:4] != separator:
+        return Wanted()
+    fields = [*line.split(separator), *[b""] * 16]
+    return conditions(*(field.decode("ascii", "replace") for field in fields[14:16]))
+
+
+def conditions(accept: str, application: str) -> Wanted:
+    """Return what MSH-15 and MSH-16 say."""
+    return Wanted(_condition(accept), _condition(application))
+
+
+def _condition(field: str) -> str:
+    """Return a condition; what table 0155 does not have is taken for AL: an answer too many is better than none."""
+    text = field.strip().upper()
+    if text in ("", '""'):
+        return ""
+    return text if text in ("NE", "ER", "SU") else "AL"
+
+
+def meets(condition: str, code: str) -> bool:
+    """Whether an answer with this MSA-1 is wanted under a condition of table 0155; never where there is none."""
+    return condition == "AL" or condition == ("SU" if code in ACCEPTED else "ER")
+
+
+def code_of(answer: bytes) -> str:
+    """Return MSA-1 of an acknowledgement of ours."""
+    match = _MSA_1.search(answer)
+    return match.group(1).decode() if match else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +132,15 @@ class AckRefused(DeliveryError):
         self.reason = f"{self} ({ack.text[:500]})" if ack.text else str(self)
 
 
-def accept(header: Header, settings: Hl7Section) -> bytes:
-    """Build the AA that answers a message."""
-    return _build(header, settings, "AA", "")
+def accept(header: Header, settings: Hl7Section, *, commit: bool = False) -> bytes:
+    """Build the AA that answers a message, or with ``commit`` the CA."""
+    return _build(header, settings, "CA" if commit else "AA", "")
 
 
-def refuse(header: Header, settings: Hl7Section, error: Hl7InputError) -> bytes:
-    """Build the AE or AR that says what is wrong with a message, and where."""
-    return _build(header, settings, error.hl7_ack, str(error), error.error_code, error.location)
+def refuse(header: Header, settings: Hl7Section, error: Hl7InputError, *, commit: bool = False) -> bytes:
+    """Build the AE or AR that says what is wrong with a message, and where; with ``commit`` the CE or CR."""
+    code = _COMMIT.get(error.hl7_ack, "CE") if commit else error.hl7_ack
+    return _build(header, settings, code, str(error), error.error_code, error.location)
 
 
 def too_long(limit: int) -> Hl7InputError:
@@ -88,10 +148,24 @@ def too_long(limit: int) -> Hl7InputError:
     return Hl7InputError(f"the message is longer than {limit} bytes", error_code="104", ack="AR")
 
 
+def not_now() -> Hl7InputError:
+    """Return the refusal for a failure of ours: code 207, worth another try."""
+    return Hl7InputError("the message could not be processed now; send it again", error_code="207")
+
+
 def internal_error(raw: bytes, settings: Hl7Section) -> bytes:
-    """Build the AE for a failure of ours: code 207, worth another try."""
-    error = Hl7InputError("the message could not be processed now; send it again", error_code="207")
-    return refuse(peek(raw), settings, error)
+    """Build the AE for a failure of ours."""
+    return refuse(peek(raw), settings, not_now())
+
+
+def unasked(answer: bytes, header: Header) -> bytes:
+    """Return an acknowledgement as a message of its own that asks for no answer itself: MSH-15 and MSH-16 are NE."""
+    separator = header.delimiters.field.encode("latin_1", "replace")
+    msh, rest = answer.split(b"\r", 1)
+    fields = msh.split(separator)
+    fields += [b""] * (16 - len(fields))
+    fields[14:16] = b"NE", b"NE"
+    return separator.join(fields) + b"\r" + rest
 
 
 def _build(
@@ -104,7 +178,7 @@ def _build(
         "MSH", d.component + d.repetition + d.escape + d.subcomponent,
         escape(settings.application, d), escape(settings.facility, d),
         header.sending_application, header.sending_facility,
-        dt.datetime.now(dt.UTC).strftime("%Y%m%d%H%M%S+0000"), "", event, uuid.uuid4().hex[:20],
+        dt.datetime.now(dt.UTC).strftime("%Y%m%d%H%M%S+0000"), "", event, _control_id(),
         header.processing_id or "P", version, "", "", "", "", "", header.charset.replace("~", d.repetition),
     ]  # fmt: skip
     said = escape(text, d, newline="")
@@ -113,6 +187,11 @@ def _build(
         lines.append(_err(header, error_code, location.replace("^", d.component), said))
     body = "".join(d.field.join(line).rstrip(d.field) + "\r" for line in lines)
     return _encode(body, header.charset)
+
+
+def _control_id() -> str:
+    """Return a new MSH-10: 20 characters, the most before v2.7. It is to be unlike any other, and no secret."""
+    return f"{random.getrandbits(80):020x}"
 
 
 def _err(header: Header, error_code: str, location: str, said: str) -> list[str]:
@@ -157,10 +236,18 @@ def read(raw: bytes) -> Ack:
     code = msa.raw(1).strip()
     if code not in _CODES:
         raise DeliveryError("the peer's answer is no acknowledgement: MSA-1 is missing or unknown")
-    err = segments.get("ERR", Segment("ERR", ("ERR",)))
+    err, said_by = (_standard(segments.get(name, Segment(name, (name,))), d) for name in ("ERR", "MSA"))
     error_code = err.get(3) or part(err.raw(1), 4)
-    said = err.get(8) or msa.get(3)
+    said = err.get(8) or said_by.get(3)
     return Ack(code, msa.raw(2).strip(), error_code, err.raw(2), said)
+
+
+def _standard(segment: Segment, d: Delimiters) -> Segment:
+    """Return a segment with standard delimiters, for those few peers that use others."""
+    if d == STANDARD:
+        return segment
+    ours = str.maketrans(d.component + d.repetition + d.escape + d.subcomponent, "^~\\&")
+    return Segment(segment.name, tuple(field.translate(ours) for field in segment.fields))
 
 
 def check(ack: Ack, control_id: str) -> None:

@@ -37,26 +37,78 @@ CODECS: Mapping[str, str] = {
     "BIG-5": "big5",
     "UNICODE": "utf_8",
     "UNICODE UTF-8": "utf_8",
+    "SHIFT JIS": "cp932",
+    "EUC-JP": "euc_jp",
+    "CP949": "cp949",
+    "BIG5-HKSCS": "big5hkscs",
+    "WINDOWS-1252": "cp1252",
 }
-"""HL7 table 0211 to Python codecs. UTF-16 and UTF-32 are missing: their bytes collide with MLLP's frame."""
+"""HL7 table 0211 to Python codecs, and behind it sets that it does not have and senders use.
+
+UTF-16 and UTF-32 are missing: their bytes collide with MLLP's frame. So is CNS 11643-1992, for which there is no codec.
+"""
 
 _ALIASES: Mapping[str, str] = {
-    "UTF-8": "UNICODE UTF-8",
     "UTF8": "UNICODE UTF-8",
-    "UNICODE UTF8": "UNICODE UTF-8",
-    "ISO-8859-1": "8859/1",
-    "ISO8859-1": "8859/1",
-    "ISO8859/1": "8859/1",
-    "US-ASCII": "ASCII",
+    "UNICODEUTF8": "UNICODE UTF-8",
+    "ISOIR192": "UNICODE UTF-8",
+    "USASCII": "ASCII",
+    "ISO646": "ASCII",
+    "ISO2022IR6": "ASCII",
+    **{f"ISO8859{part}": f"8859/{part}" for part in (*range(1, 10), 15)},
+    **{f"LATIN{n}": f"8859/{part}" for n, part in ((1, 1), (2, 2), (3, 3), (4, 4), (5, 9), (9, 15))},
+    **{
+        f"ISOIR{registered}": f"8859/{part}"
+        for registered, part in (
+            (100, 1),
+            (101, 2),
+            (109, 3),
+            (110, 4),
+            (144, 5),
+            (127, 6),
+            (126, 7),
+            (138, 8),
+            (148, 9),
+        )
+    },
+    "ISOIR13": "ISO IR14",
+    "JISX0201": "ISO IR14",
+    "JISX0208": "ISO IR87",
+    "JISX0212": "ISO IR159",
+    "JISX0202": "ISO IR87",
+    "ISO2022JP": "ISO IR87",
+    "ISO2022IR13": "ISO IR14",
+    "ISO2022IR87": "ISO IR87",
+    "ISO2022IR159": "ISO IR159",
+    "SHIFTJIS": "SHIFT JIS",
+    "SJIS": "SHIFT JIS",
+    "MS932": "SHIFT JIS",
+    "CP932": "SHIFT JIS",
+    "WINDOWS31J": "SHIFT JIS",
     "GB18030": "GB 18030-2000",
-    "GB 18030": "GB 18030-2000",
+    "GB180302000": "GB 18030-2000",
+    "GBK": "GB 18030-2000",
+    "GB2312": "GB 18030-2000",
+    "CP936": "GB 18030-2000",
     "BIG5": "BIG-5",
-    "ISO IR 87": "ISO IR87",
-    "ISO IR 14": "ISO IR14",
-    "ISO IR 159": "ISO IR159",
+    "CP950": "BIG-5",
+    "KSC5601": "KS X 1001",
+    "KSC56011987": "KS X 1001",
+    "ISO2022IR149": "KS X 1001",
+    "ISOIR149": "KS X 1001",
+    "EUCKR": "KS X 1001",
+    "UHC": "CP949",
+    "MS949": "CP949",
+    "CP1252": "WINDOWS-1252",
 }
-_WESTERN = frozenset({"8859/1", "8859/9", "8859/15"})
-_ASIAN = frozenset({"GB 18030-2000", "KS X 1001", "BIG-5"})
+"""What senders write instead: names of IANA, of DICOM (PS3.3 table C.12-2) and of code pages, to ours.
+
+Each stands without blanks, hyphens, slashes and underscores. GBK and GB 2312 are parts of GB 18030.
+"""
+_NOT_LETTERS = re.compile(r"[^A-Z0-9]")
+_BARE: Mapping[str, str] = {_NOT_LETTERS.sub("", name): name for name in CODECS if name}
+_WESTERN = frozenset({"8859/1", "8859/9", "8859/15", "WINDOWS-1252"})
+_ASIAN = frozenset({"GB 18030-2000", "KS X 1001", "CP949", "BIG-5", "BIG5-HKSCS", "SHIFT JIS", "EUC-JP"})
 _C1 = re.compile("[\x80-\x9f]")
 _BEYOND_TWO_BYTES = re.compile("[\u0800-\U0010ffff]")
 
@@ -77,7 +129,7 @@ def codec_name(declared: str) -> tuple[str, str]:
         if name not in CODECS:
             raise Hl7InputError("MSH-18 names no supported character set", error_code="103", location=LOCATION)
     japanese = next((name for name in names if CODECS[name] == "iso2022_jp_ext"), None)
-    name = japanese or names[0]
+    name = names[0] if japanese is None or CODECS[names[0]] == "utf_8" else japanese
     return name, CODECS[name]
 
 
@@ -128,8 +180,12 @@ def _wrong(message: str) -> Hl7InputError:
 
 
 def _canonical(name: str) -> str:
+    """Return our name of a set; the name as it came where there is none."""
     name = name.strip().upper()
-    return _ALIASES.get(name, name)
+    if name in CODECS:
+        return name
+    bare = _NOT_LETTERS.sub("", name)
+    return _ALIASES.get(bare) or _BARE.get(bare, name)
 
 
 def _decode(body: bytes, codec: str) -> str:

@@ -40,6 +40,16 @@ class FrameDecoder:
         """Bytes of the frame that has begun and not ended."""
         return len(self._frame or b"")
 
+    @property
+    def unfinished(self) -> bool:
+        """Whether a frame has begun and not ended."""
+        return self._frame is not None
+
+    @property
+    def head(self) -> bytes:
+        """The beginning of the frame that has begun."""
+        return bytes((self._frame or b"")[:HEAD_BYTES])
+
     def feed(self, data: bytes) -> list[bytes]:
         """Take the next bytes; return the messages that they complete."""
         messages: list[bytes] = []

@@ -99,21 +99,42 @@ class Inbox:
             raise
         return numbers
 
-    def waiting(self, limit: int) -> list[tuple[int, Arrival]]:
-        """Return the eldest messages with their numbers, in the order in which they came."""
+    def waiting(self, limit: int, most_bytes: int = 64 << 20) -> list[tuple[int, Arrival]]:
+        """Return the eldest messages with their numbers, in the order in which they came.
+
+        At most ``limit``, and none after those that have ``most_bytes`` together.
+        """
         rows = self._db.execute(
             "SELECT id, raw, received_at, peer, told, reason, ack FROM arrivals ORDER BY id LIMIT ?", (limit,)
         )
-        return [
-            (number, Arrival(raw, dt.datetime.fromisoformat(at), peer, told, reason, ack))
-            for number, raw, at, peer, told, reason, ack in rows
-        ]
+        found: list[tuple[int, Arrival]] = []
+        total = 0
+        for number, raw, at, peer, told, reason, ack in rows:
+            found.append((number, Arrival(raw, dt.datetime.fromisoformat(at), peer, told, reason, ack)))
+            total += len(raw)
+            if total >= most_bytes:
+                break
+        rows.close()
+        return found
 
     def forget(self, numbers: Sequence[int]) -> None:
         """Delete messages that the records have."""
         self._db.execute("BEGIN IMMEDIATE")
         self._db.executemany("DELETE FROM arrivals WHERE id = ?", [(number,) for number in numbers])
         self._db.execute("COMMIT")
+
+    def among(self, numbers: Sequence[int]) -> set[int]:
+        """Return which of these messages are still here."""
+        if not numbers:
+            return set()
+        span = (min(numbers), max(numbers))
+        rows = self._db.execute("SELECT id FROM arrivals WHERE id BETWEEN ? AND ?", span)
+        return {int(number) for (number,) in rows} & set(numbers)
+
+    def oldest(self) -> dt.datetime | None:
+        """Return when the eldest message came that waits; None if none does."""
+        row = self._db.execute("SELECT received_at FROM arrivals ORDER BY id LIMIT 1").fetchone()
+        return dt.datetime.fromisoformat(row[0]) if row else None
 
     def count(self) -> int:
         """Return how many messages wait."""

@@ -12,8 +12,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -50,6 +48,9 @@ class Records:
 
     def migrate(self) -> None:
         """Bring the schema to the newest version; several processes may call it at once."""
+        from alembic import command  # not every process migrates: what does not, saves its 10 MB
+        from alembic.config import Config
+
         config = Config()
         config.set_main_option("script_location", str(MIGRATIONS))
         config.attributes["engine"] = self.engine

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -10,10 +11,13 @@ from prometheus_client.registry import Collector, CollectorRegistry
 from sqlalchemy import ColumnElement, Float, case, cast, extract, func, select
 from sqlalchemy.orm import Session
 
+from node.records import attention
 from node.records.engine import Records
+from node.records.results import unacknowledged_alerts
 from node.records.schema import Instance, Job, Message, ModelRegistration, Shortfall, Study, now
 from node.records.states import DeliveryState, JobState, MessageState, StudyState
 from node.records.views import backlogs, count_by
+from node.web.inbox import waiting_in
 
 MAX_LABELS = 64
 """Different models or destinations that get a line of their own; further ones are summed under "other"."""
@@ -24,12 +28,15 @@ BUCKETS = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.
 class NodeCollector(Collector):
     """Reads the record store when Prometheus asks."""
 
-    def __init__(self, records: Records, destinations: Iterable[str]) -> None:
+    def __init__(self, records: Records, destinations: Iterable[str], inbox: Path | None = None) -> None:
         self._records = records
         self._destinations = tuple(destinations)
+        self._inbox = inbox
 
     def collect(self) -> Iterator[Metric]:
         """Yield all metrics of one scrape."""
+        if self._inbox is not None and self._inbox.exists():
+            yield from _waiting(self._inbox)
         with self._records.read() as session:
             yield _states(session, "overread_studies", "Studies by state.", Study.state, StudyState)
             yield _states(session, "overread_messages", "HL7 messages by state.", Message.state, MessageState)
@@ -45,15 +52,33 @@ class NodeCollector(Collector):
                 "Studies that lack expected instances and wait, or were analysed without them.",
                 value=session.scalar(select(func.count(Shortfall.study_fk))) or 0,
             )
+            yield GaugeMetricFamily(
+                "overread_unacknowledged_alerts",
+                "Alerts on critical findings that their destination has not accepted.",
+                value=len(unacknowledged_alerts(session)),
+            )
+            yield GaugeMetricFamily(
+                "overread_open_identity_conflicts",
+                "Studies whose images contradict the record of their patient, and that nobody has decided on.",
+                value=attention.open_doubts(session),
+            )
             yield _workers(session)
             yield _stages(session)
 
 
-def registry(records: Records, destinations: Iterable[str]) -> CollectorRegistry:
-    """Return a registry that holds nothing but the node's own collector."""
+def registry(records: Records, destinations: Iterable[str], inbox: Path | None = None) -> CollectorRegistry:
+    """Return a registry that holds nothing but the node's own collector; ``inbox`` is the HL7 listener's file."""
     made = CollectorRegistry(auto_describe=False)
-    made.register(NodeCollector(records, destinations))
+    made.register(NodeCollector(records, destinations, inbox))
     return made
+
+
+def _waiting(path: Path) -> Iterator[Metric]:
+    found = waiting_in(path)
+    text = "HL7 messages that are kept and not yet in the records."
+    yield GaugeMetricFamily("overread_hl7_waiting", text, value=found.count)
+    text = "Age of the eldest of these; 0 if none."
+    yield GaugeMetricFamily("overread_hl7_oldest_waiting_seconds", text, value=found.seconds)
 
 
 def _states(session: Session, name: str, text: str, column: Any, states: Iterable[Any]) -> GaugeMetricFamily:

@@ -130,5 +130,5 @@ def test_two_nodes_do_not_share_a_root(tmp_path: Path) -> None:
 def test_the_settings_say_which_processes_run(tmp_path: Path) -> None:
     of = Settings(node=NodeSection(root=tmp_path), workers=WorkersSection(processes=2))
     names = [item.name for item in roles(of, tmp_path / "overread.toml")]
-    assert names == ["receiver", "indexer", "gateway", "worker-1", "worker-2"]
+    assert names == ["receiver", "indexer", "listener", "gateway", "worker-1", "worker-2"]
     assert all(item.command[-1] == str(tmp_path / "overread.toml") for item in roles(of, tmp_path / "overread.toml"))

@@ -19,8 +19,8 @@ SUITES = ":".join(
 _VERIFY = {"none": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
 
 
-def server_context(settings: TlsSection) -> ssl.SSLContext | None:
-    """Return the context of the listening side; None where no certificate is configured.
+def server_context(settings: TlsSection, section: str = "dicom.tls") -> ssl.SSLContext | None:
+    """Return the context of the listening side; None where no certificate is configured. Errors name ``section``.
 
     Raises
     ------
@@ -36,11 +36,11 @@ def server_context(settings: TlsSection) -> ssl.SSLContext | None:
         if settings.authorities is not None:
             context.load_verify_locations(settings.authorities)
     except (OSError, ssl.SSLError) as exc:
-        raise ConfigError(f"dicom.tls: certificate, key or authorities cannot be used: {_reason(exc)}") from exc
+        raise ConfigError(f"{section}: certificate, key or authorities cannot be used: {_reason(exc)}") from exc
     return context
 
 
-def client_context(settings: TlsSection) -> ssl.SSLContext:
+def client_context(settings: TlsSection, section: str = "dicom.tls") -> ssl.SSLContext:
     """Return the context of associations that the node asks for; its own certificate is shown where there is one.
 
     Raises
@@ -58,7 +58,7 @@ def client_context(settings: TlsSection) -> ssl.SSLContext:
         if settings.certificate is not None and settings.key is not None:
             context.load_cert_chain(settings.certificate, settings.key)
     except (OSError, ssl.SSLError) as exc:
-        raise ConfigError(f"dicom.tls: certificate, key or authorities cannot be used: {_reason(exc)}") from exc
+        raise ConfigError(f"{section}: certificate, key or authorities cannot be used: {_reason(exc)}") from exc
     return context
 
 

@@ -8,6 +8,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from sqlalchemy import text
 
 from node import logs
+from node.hl7.inbox import FILE as INBOX
 from node.web.metrics import registry
 from node.web.site import Site, TheSite
 
@@ -53,4 +54,5 @@ def _broker(site: Site) -> bool:
 @router.get("/metrics")
 def metrics(site: TheSite) -> Response:
     """Prometheus text format."""
-    return Response(generate_latest(registry(site.records, site.destinations)), media_type=CONTENT_TYPE_LATEST)
+    found = registry(site.records, site.destinations, site.settings.node.root / INBOX)
+    return Response(generate_latest(found), media_type=CONTENT_TYPE_LATEST)

@@ -93,6 +93,14 @@ def test_an_answer_is_read_with_its_error() -> None:
     assert (old.code, old.error_code, old.text) == ("AE", "101", "PID-3 is missing")
 
 
+@pytest.mark.parametrize("version", ["2.3", "2.6"])
+def test_an_answer_with_other_delimiters_is_read_with_its_error(version: str) -> None:
+    body = f"MSH#!*?%#RIS!1#HOSP###2026##ADT!A01#C1#P#{version}\rPID#1\r".encode()
+    ack = acks.read(acks.refuse(peek(body), SETTINGS, ERROR))
+    assert (ack.code, ack.control_id, ack.error_code, ack.text) == ("AE", "C1", "101", "PID-3 is missing")
+    assert ack.location in ("PID^1^3", "")
+
+
 @pytest.mark.parametrize("answer", [b"", b"MSH|^~\\&|\r", b"\xff\x00", b"MSH|^~\\&|A|B|||2||ACK|1|P|2.5\rMSA|OK|1\r"])
 def test_an_answer_without_a_known_msa_1_is_no_acknowledgement(answer: bytes) -> None:
     with pytest.raises(DeliveryError):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -36,11 +38,69 @@ def message(declared: str, family: str, codec: str) -> bytes:
         ("ASCII~ISO IR87~ISO IR159", "iso2022_jp_2", "山田丂"),
         ("ISO IR14", "shift_jis", "ﾔﾏﾀﾞ"),
         ("utf-8", "utf_8", "Müller"),
+        ("UNICODE UTF-8~ISO IR87", "utf_8", "山田"),
+        ("8859/3", "iso8859_3", "Ħ ĝ"),
+        ("8859/4", "iso8859_4", "Ķ ņ"),
+        ("8859/6", "iso8859_6", "محمد"),
+        ("8859/9", "iso8859_9", "Şahin İ"),
+        ("GB 18030-2000", "gb18030", "𠮷野"),
     ],
 )
 def test_a_declared_set_is_decoded(declared: str, codec: str, family: str) -> None:
     pid = parse(message(declared, family, codec)).require("PID")
     assert pid.get(5) == family
+
+
+@pytest.mark.parametrize(
+    ("declared", "codec", "family"),
+    [
+        ("SHIFT_JIS", "cp932", "山田ソ表髙"), ("Shift-JIS", "shift_jis", "山田"), ("Windows-31J", "cp932", "髙橋"),
+        ("MS932", "cp932", "高橋"), ("ISO-2022-JP", "iso2022_jp", "山田"), ("~ISO 2022 IR 87", "iso2022_jp", "山田"),
+        ("ISO 2022 IR 13", "shift_jis", "ﾔﾏﾀﾞ"), ("EUC-JP", "euc_jp", "山田"), ("GBK", "gbk", "张三"),
+        ("gb2312", "gb2312", "张三"), ("CP936", "gbk", "張"), ("GB18030", "gb18030", "㐀"), ("BIG5", "big5", "陳"),
+        ("Big5-HKSCS", "big5hkscs", "陳㗎"), ("EUC-KR", "euc_kr", "김철수"), ("KSC5601", "euc_kr", "김"),
+        ("UHC", "cp949", "김똠"), ("ISO_IR 100", "iso8859_1", "Müller"), ("ISO_IR 144", "iso8859_5", "Иванов"),
+        ("ISO_IR 192", "utf_8", "张三"), ("ISO-8859-15", "iso8859_15", "€"), ("latin1", "iso8859_1", "é"),
+        ("WINDOWS-1252", "cp1252", "“Müller” €"), ("UNICODE-UTF-8", "utf_8", "Müller"), ("us-ascii", "ascii", "Smith"),
+    ],
+)  # fmt: skip
+def test_the_usual_misnomers_of_a_set_are_understood(declared: str, codec: str, family: str) -> None:
+    assert parse(message(declared, family, codec)).require("PID").get(5) == family
+
+
+def test_the_second_bytes_of_shift_jis_that_look_like_delimiters_split_nothing() -> None:
+    family = "ソポ｜表ー"
+    assert {b"\\", b"|"} & {family.encode("cp932")[n : n + 1] for n in range(10)}
+    pid = parse(message("SHIFT_JIS", family, "cp932")).require("PID")
+    assert (pid.get(5), pid.get(5, 2)) == (family, "X")
+
+
+@pytest.mark.parametrize(("declared", "codec"), [("SHIFT_JIS", "utf_8"), ("EUC-JP", "utf_8"), ("CP949", "utf_8")])
+def test_utf_8_under_another_asian_name_is_refused(declared: str, codec: str) -> None:
+    with pytest.raises(Hl7InputError) as caught:
+        parse(message(declared, "山田太郎の記憶", codec))
+    assert caught.value.error_code == "102"
+
+
+def test_what_holds_where_nothing_is_declared_can_differ_by_sender() -> None:
+    charsets = {"A": "BIG-5", "A|B": "GB 18030-2000"}
+    assert parse(message("", "张三", "gb18030"), "ASCII", charsets).require("PID").get(5) == "张三"
+    other = message("", "陳", "big5").replace(b"|A|B|", b"|A|Z|")
+    assert parse(other, "ASCII", charsets).require("PID").get(5) == "陳"
+    with pytest.raises(Hl7InputError):
+        parse(other.replace(b"|A|Z|", b"|C|Z|"), "ASCII", charsets)
+
+
+@pytest.mark.parametrize("name", sorted(charset.CODECS))
+def test_however_a_set_is_spelled_it_is_the_same(name: str) -> None:
+    spelled = name.lower().replace(" ", "_").replace("-", " ")
+    assert charset.codec_name(spelled) == charset.codec_name(name)
+
+
+@given(st.text(max_size=12))
+def test_any_name_is_a_set_or_refused(name: str) -> None:
+    with suppress(Hl7InputError):
+        assert charset.codec_name(name)[0] in charset.CODECS
 
 
 def test_japanese_bytes_that_look_like_delimiters_do_not_split_a_field() -> None:

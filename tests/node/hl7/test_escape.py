@@ -55,6 +55,15 @@ def test_any_text_can_be_unescaped(text: str) -> None:
         (r"\XFF\kept", r"\XFF\kept"),
         ("lone \\", "lone \\"),
         (r"\Zvendor\ stays", r"\Zvendor\ stays"),
+        (r"truncated\P\ or not#", "truncated# or not#"),
+        (r"\M2442\;3ED\C2842\ Taro", "山田 Taro"),
+        (r"\M2442\;3\M2442\ED\C2842\!", "山田!"),
+        (r"\M242844\0!", "丂"),
+        (r"\C2D41\plain\C2842\ text", "plain text"),
+        (r"\M2442\odd", r"odd"),
+        (r"\M9999\stays", r"\M9999\stays"),
+        (r"\M2442\;3ED", "山田"),
+        (r"\M2442", r"\M2442"),
     ],
 )
 def test_a_sequence_means_what_the_standard_says(sent: str, meant: str) -> None:
