@@ -13,7 +13,21 @@ from typing import Annotated, Any
 import typer
 
 from node import __version__, service
-from node.commands import check, conformance, delivery, demo, hl7, results, rules, send, simulate, study
+from node.commands import (
+    check,
+    conformance,
+    delivery,
+    demo,
+    graph,
+    hl7,
+    identity,
+    notes,
+    results,
+    rules,
+    send,
+    simulate,
+    study,
+)
 from node.commands.common import ConfigOption, JsonOption, dump, load, table, told
 from node.errors import OverreadError
 
@@ -23,7 +37,23 @@ app = typer.Typer(
     help="Overread: a DICOM/PACS integration node for AI in radiology. Not a medical device.",
 )
 models_app = typer.Typer(no_args_is_help=True, help="Models: list, train, evaluate.")
-notes_app = typer.Typer(no_args_is_help=True, help="Notes: analyse a text.")
+
+
+def _knowledge(folder: Path | None) -> graph.Knowledge:
+    from models.fusion.explain import Explainer
+    from models.fusion.graph import load as load_graph
+
+    with _model_errors():
+        return Explainer(load_graph(folder))
+
+
+def _note_rooms() -> notes.Rooms:
+    from models.contracts import ModelError
+    from models.notes import engines, engines_service
+    from models.training import notes as training
+
+    return notes.Rooms(engines, engines_service, training, ModelError)
+
 
 for name, part in (
     ("study", study.app),
@@ -33,9 +63,11 @@ for name, part in (
     ("simulate", simulate.app),
     ("results", results.app),
     ("models", models_app),
-    ("notes", notes_app),
+    ("graph", graph.commands(_knowledge)),
+    ("notes", notes.commands(_note_rooms)),
 ):
     app.add_typer(part, name=name)
+study.app.add_typer(identity.app, name="identity")
 app.command("send")(send.send_files)
 app.command("demo")(demo.demo)
 app.command("conformance")(conformance.conformance)
@@ -72,7 +104,7 @@ def check_node(config: ConfigOption = None, json: JsonOption = False) -> None:
 @app.command()
 @told
 def serve(config: ConfigOption = None) -> None:
-    """Run the whole node on this machine: broker, receivers, gateway, workers."""
+    """Run the whole node on this machine: broker, receivers, listener, gateway, workers."""
     from models import catalog
     from node.supervisor import serve as run
 
@@ -99,8 +131,15 @@ def indexer(config: ConfigOption = None) -> None:
 
 @app.command()
 @told
+def listener(config: ConfigOption = None) -> None:
+    """Run the HL7 port: messages are kept and answered; the gateway takes them over."""
+    service.run("listener", load(config))
+
+
+@app.command()
+@told
 def gateway(config: ConfigOption = None) -> None:
-    """Run the gateway: MLLP server, web, completeness timers, delivery loops."""
+    """Run the gateway: HL7 processing, web, completeness timers, delivery loops."""
     from node.gateway import run_gateway
 
     run_gateway(load(config))
@@ -179,26 +218,6 @@ def evaluate(
     _print_report(report, json)
 
 
-@notes_app.command()
-@told
-def analyze(
-    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A text file, UTF-8.")],
-    json: JsonOption = False,
-) -> None:
-    """Show the facts that a note states, where, and how."""
-    from models import notes
-
-    try:
-        analysis = notes.analyze(file.read_text(encoding="utf-8"))
-    except UnicodeDecodeError as exc:
-        raise OverreadError(f"{file} is not UTF-8 text (byte {exc.start})") from exc
-    if json:
-        dump(dataclasses.asdict(analysis))
-        return
-    columns = ["section", "text", "concept", "code", "how"]
-    table(columns, [_fact(fact) for fact in analysis.facts])
-
-
 @results.app.command("validate")
 @told
 def validate_results(
@@ -216,14 +235,6 @@ def validate_results(
     with results.progress(plan.steps, quiet=json) as done:
         verdicts, together = survey.survey(plan, done)
     results.report(survey.as_dict(plan, verdicts, together), json)
-
-
-def _fact(fact: Any) -> list[Any]:
-    said = fact.assertion
-    how = [word for word in ("negated", "uncertain", "historical", "hypothetical") if getattr(said, word)]
-    who = [] if said.experiencer == "patient" else [str(said.experiencer)]
-    code = f"{fact.code.value} ({fact.code.scheme})"
-    return [fact.section, fact.surface, fact.code.meaning, code, ", ".join([*how, *who]) or "present"]
 
 
 class _model_errors:  # noqa: N801  used as a function

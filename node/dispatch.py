@@ -18,7 +18,7 @@ from node.decide.conditions import Facts
 from node.decide.priority import most_urgent
 from node.decide.rules import Wanted, decide
 from node.errors import BrokerUnavailable
-from node.records import jobs, timeline
+from node.records import examinations, jobs, timeline
 from node.records.engine import Records
 from node.records.evidence import shortfalls
 from node.records.orders import match_study
@@ -68,6 +68,7 @@ class Dispatcher:
         study = session.scalars(query).one()
         if self._completion.conclude(session, study):
             match_study(session, study)
+            examinations.settle(session, study.patient)
             self._ask(session, study)
         if study.state is not StudyState.RECEIVING:
             self._log.info("study.concluded", study=study.id, state=study.state.value, reason=study.reason)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from node.errors import Hl7InputError
-from node.hl7.message import Segment, part
+from node.hl7.message import Hl7Message, Segment, part
 
 _TIME = re.compile(
     r"(\d{4})(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:\.(\d{1,6})\d*)?)?)?)?)?)?\s*([+-]\d{4})?\Z"
@@ -24,6 +24,11 @@ _PRIORITY: Mapping[str, str] = {
     "R": "ROUTINE",
     "ROUTINE": "ROUTINE",
 }
+_IDENTIFIER_RANK: Mapping[str, int] = {"MR": 0, "PI": 0, "": 1, "PT": 2, "AN": 4, "VN": 4}  # table 0203
+_OTHER_RANK = 3
+"""Rank of a number that means a person, but to the state or an insurer: SS, DL, PPN..."""
+_TO_THE_MINUTE = 12
+"""Digits of a time stamp that tells messages of one day apart."""
 IDENTIFIER_MAX = 250
 """Longest identifier that is taken (HL7 v2.7 sets 199 with namespace and universal id apart)."""
 
@@ -38,18 +43,49 @@ class Code:
 
 
 def person_id(pid: Segment) -> tuple[str, str]:
-    """Return identifier and assigning authority (CX.4.1, or the universal id CX.4.2) of PID-3's first repetition.
+    """Return identifier and assigning authority (CX.4.1, or the universal id CX.4.2) of PID-3.
+
+    Of several repetitions the first medical record number counts (CX.5 MR or PI, table 0203), else the first that is
+    not typed, and only then numbers that others gave; so the order in which a sender lists them does not matter.
 
     Raises
     ------
     Hl7InputError
         PID-3 is empty.
     """
-    for text in pid.repetitions(3):
-        if identifier := part(text, 1):
-            issuer = part(text, 4) or part(text, 4, 2)
-            return fits(identifier, "PID^1^3"), fits(issuer, "PID^1^3")
-    raise Hl7InputError("PID-3 (patient identifier list) is missing", error_code="101", location="PID^1^3")
+    found = _identifiers(pid, 3)
+    if not found:
+        raise Hl7InputError("PID-3 (patient identifier list) is missing", error_code="101", location="PID^1^3")
+    return _cx(found[0][1], "PID^1^3")
+
+
+def prior_ids(mrg: Segment) -> list[tuple[str, str]]:
+    """Return identifiers and authorities of MRG-1: its medical record numbers, or what it has instead of one.
+
+    Raises
+    ------
+    Hl7InputError
+        MRG-1 is empty.
+    """
+    found = _identifiers(mrg, 1)
+    if not found:
+        raise Hl7InputError("MRG-1 (prior patient identifier list) is missing", error_code="101", location="MRG^1^1")
+    medical = [text for rank, text in found if rank < _OTHER_RANK] or [found[0][1]]
+    return list(dict.fromkeys(_cx(text, "MRG^1^1") for text in medical))
+
+
+def _identifiers(segment: Segment, field: int) -> list[tuple[int, str]]:
+    """Return the repetitions of a CX field that have an identifier, with their rank, the one that counts first."""
+    ranked = [
+        (_IDENTIFIER_RANK.get(part(text, 5).upper(), _OTHER_RANK), text)
+        for text in segment.repetitions(field)
+        if part(text, 1)
+    ]
+    return sorted(ranked, key=lambda item: item[0])
+
+
+def _cx(text: str, location: str) -> tuple[str, str]:
+    return fits(part(text, 1), location), fits(part(text, 4) or part(text, 4, 2), location)
 
 
 def fits(identifier: str, location: str) -> str:
@@ -107,11 +143,24 @@ def time(text: str, zone_from: str = "") -> dt.datetime | None:
         if offset is None and (stated := _TIME.match(zone_from.strip())):
             offset = stated.group(8)
         if offset is None:
-            return naive.astimezone()
+            return naive.astimezone(dt.UTC)
         shift = dt.timedelta(hours=int(offset[1:3]), minutes=int(offset[3:5]))
         return naive.replace(tzinfo=dt.timezone(-shift if offset[0] == "-" else shift)).astimezone(dt.UTC)
     except (ValueError, OverflowError):
         return None
+
+
+def stated_at(message: Hl7Message, received_at: dt.datetime) -> dt.datetime:
+    """Return when a message was stated: EVN-2 of an ADT (section 3.4.1.2), else MSH-7, else when it came.
+
+    EVN-2 counts only where it tells the minute: a bare date would make a message older than its predecessor.
+    """
+    sent = message.segments[0].get(7)
+    event = message.first("EVN") if message.header.code == "ADT" else None
+    recorded = event.get(2) if event is not None else ""
+    if len(recorded) >= _TO_THE_MINUTE and (at := time(recorded, sent)) is not None:
+        return at
+    return time(sent) or received_at
 
 
 def sex(text: str) -> str:

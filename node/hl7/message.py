@@ -7,8 +7,9 @@ sender chose, :func:`parse` gives segments in the standard ones (``|^~\&``): the
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from node.errors import Hl7InputError
 from node.hl7 import charset
@@ -25,6 +26,7 @@ SEGMENTS_MAX = 20_000
 """Most segments of a message that is taken: real ones have hundreds, and each can cost a row."""
 _ECHO_MAX = 1000
 """Longest field of MSH that an acknowledgement gives back."""
+_NONE: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +47,11 @@ class Segment:
 
     def get(self, field: int, component: int = 1, subcomponent: int = 1, *, repetition: int = 0) -> str:
         """Return one value, unescaped and stripped, "" where it is missing or the explicit null."""
-        repetitions = self.repetitions(field)
-        return part(repetitions[repetition], component, subcomponent) if repetition < len(repetitions) else ""
+        text = self.fields[field] if field < len(self.fields) else ""
+        if repetition or "~" in text:
+            repetitions = text.split("~")
+            text = repetitions[repetition] if repetition < len(repetitions) else ""
+        return part(text, component, subcomponent) if text else ""
 
     @property
     def text(self) -> str:
@@ -57,14 +62,16 @@ class Segment:
 
 def part(text: str, component: int, subcomponent: int = 1) -> str:
     """Return one component of a repetition, unescaped and stripped."""
-    components = text.split("^")
+    components = text.split("^", component)
     if component > len(components):
         return ""
-    subcomponents = components[component - 1].split("&")
-    if subcomponent > len(subcomponents):
+    value = components[component - 1]
+    if subcomponent > 1 or "&" in value:
+        subcomponents = value.split("&", subcomponent)
+        value = subcomponents[subcomponent - 1] if subcomponent <= len(subcomponents) else ""
+    if value == '""':
         return ""
-    value = subcomponents[subcomponent - 1]
-    return "" if value == '""' else unescape(value).strip()
+    return (unescape(value) if "\\" in value else value).strip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +153,7 @@ def peek(raw: bytes) -> Header:
     )
 
 
-def parse(raw: bytes, default_charset: str = "ASCII") -> Hl7Message:
+def parse(raw: bytes, default_charset: str = "ASCII", charsets: Mapping[str, str] = _NONE) -> Hl7Message:
     """Read a message.
 
     Parameters
@@ -155,22 +162,30 @@ def parse(raw: bytes, default_charset: str = "ASCII") -> Hl7Message:
         The message without its MLLP frame; any line ends.
     default_charset
         Name of table 0211 that holds where MSH-18 is empty.
+    charsets
+        What holds instead for a sender, by ``MSH-3|MSH-4`` or, where that is not among them, by MSH-3.
 
     Raises
     ------
     Hl7InputError
         The only exception, whatever the bytes are; with ``ack="AR"`` where MSH itself is broken.
     """
-    check_header(raw)
-    header = peek(raw)
-    text, codec = charset.decode(raw, header.charset, default_charset)
+    header = check_header(raw)
+    default = charsets.get(header.sender) or charsets.get(header.sending_application) or default_charset
+    text, codec = charset.decode(raw, header.charset, default)
     lines = _lines(text, header.delimiters)
     segments = tuple(_segment(line, header.delimiters) for line in lines)
     return Hl7Message(header, segments, codec)
 
 
-def check_header(raw: bytes) -> None:
-    """Raise :class:`~node.errors.Hl7InputError` with AR unless MSH can be read and has what every message needs."""
+def check_header(raw: bytes) -> Header:
+    """Return MSH if it can be read and has what every message needs.
+
+    Raises
+    ------
+    Hl7InputError
+        With ``ack="AR"`` otherwise.
+    """
     body = raw.removeprefix(charset.BOM).lstrip(b"\r\n \t")
     if not body.startswith(b"MSH"):
         raise _broken("the message does not begin with MSH", "100", "MSH^1")
@@ -186,6 +201,7 @@ def check_header(raw: bytes) -> None:
         raise _broken("MSH-10 (message control id) is too long", "104", "MSH^1^10")
     if header.version and not re.fullmatch(r"2(\.\d+){1,2}", header.version):
         raise _broken("MSH-12 names a version other than 2.x", "203", "MSH^1^12")
+    return header
 
 
 def _broken(message: str, code: str, location: str) -> Hl7InputError:

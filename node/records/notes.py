@@ -2,30 +2,16 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from node.errors import StateError
-from node.records import patients
-from node.records.schema import Fact, Note, Patient, Study, now
+from node.records import examinations, patients
+from node.records.schema import Fact, Note, Patient, Study
 from node.records.states import NoteState, check
-
-
-@dataclass(frozen=True, slots=True)
-class Document:
-    """A note as its sender gave it. ``accession_number`` is "" where it is about no examination in particular."""
-
-    number: str
-    text: str
-    type: str = ""
-    accession_number: str = ""
-    author: str = ""
-    written_at: dt.datetime | None = None
 
 
 def save_analysis(
@@ -83,51 +69,21 @@ def queued_for_patient(session: Session, patient_fk: int) -> Sequence[Note]:
 
 
 def notes_for_study(session: Session, study: Study) -> Sequence[Note]:
-    """Return the notes of a study's patient that belong to it or to no examination in particular, oldest first."""
+    """Return the notes in use of a study's patient that belong to it or to no examination in particular, oldest first.
+
+    A note whose order or study came after it belongs to that one, whether or not its row says so yet.
+    """
     people = patients.same_person(session, study.patient)
     accession = or_(Note.accession_number == "", Note.accession_number == study.accession_number)
-    query = select(Note).where(Note.patient_fk.in_(people), accession).order_by(Note.received_at, Note.id)
-    return session.scalars(query).all()
+    query = select(Note).where(Note.patient_fk.in_(people), accession, Note.state != NoteState.WITHDRAWN)
+    rows = session.scalars(query.order_by(Note.received_at, Note.id)).all()
+    return [note for note in rows if examinations.of_note(session, note) in ("", study.accession_number)]
 
 
 def studies_for_note(session: Session, note: Note) -> Sequence[Study]:
     """Return the studies that :func:`notes_for_study` would give this note for."""
     people = patients.same_person(session, note.patient)
     query = select(Study).where(Study.patient_fk.in_(people)).order_by(Study.id)
-    if note.accession_number:
-        query = query.where(Study.accession_number == note.accession_number)
+    if accession := examinations.of_note(session, note):
+        query = query.where(Study.accession_number == accession)
     return session.scalars(query).all()
-
-
-def find(session: Session, source: str, document_number: str) -> Note | None:
-    """Return the note that a sender gave this document number."""
-    query = select(Note).filter_by(source=source[:500], document_number=document_number[:250])
-    return session.scalars(query).first()
-
-
-def store(
-    session: Session, patient: Patient, source: str, document: Document, message: int | None = None
-) -> tuple[Note, bool]:
-    """Keep a note to be analysed; one with the same document number takes the new text.
-
-    Returns the note, and whether it is new.
-    """
-    note = find(session, source, document.number)
-    new = note is None
-    if note is None:
-        note = Note(source=source[:500], document_number=document.number[:250], state=NoteState.QUEUED)
-        session.add(note)
-    elif note.state is not NoteState.QUEUED:
-        check(note.state, NoteState.QUEUED)
-        note.state = NoteState.QUEUED
-    note.patient = patient
-    note.text = document.text
-    note.sections, note.facts, note.reason = [], [], ""
-    note.document_type = document.type[:250]
-    note.accession_number = document.accession_number[:64]
-    note.author = document.author[:250]
-    note.written_at = document.written_at
-    note.message_fk = message
-    note.received_at = now()
-    session.flush()
-    return note, new

@@ -6,17 +6,23 @@ alone is not enough: an accession number typed wrongly at the scanner must not b
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from sqlalchemy import ColumnElement, and_, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from node.records import patients, timeline
 from node.records.schema import Event, Order, Patient, Study
 from node.records.states import StudyState
 
-CANCELLED = frozenset({"CA", "DC", "OC", "OD", "CR", "DR"})
-"""ORC-1 (table 0119) of orders that are not to be done: cancelled, discontinued."""
+CANCELLED = frozenset({"CA", "DC", "OC", "OD", "CR", "DR", "RP", "RQ", "RU"})
+"""ORC-1 (table 0119) of orders that are not to be done: cancelled, discontinued, or replaced by another order."""
+
+ACCESSION_MAX = 64
+"""Longest accession number that is taken; DICOM has 16 (SH), some RIS more."""
+
+_NEWEST = (Order.stated_at.desc().nulls_last(), Order.updated_at.desc(), Order.id.desc())
+"""Newest first, by what the sender says of the time: messages may come in another order than they were sent in."""
 
 RANK = {"STAT": 0, "ASAP": 1, "ROUTINE": 2}
 """Priorities, most urgent first."""
@@ -63,33 +69,62 @@ def find(
     Placer and filler numbers are ``id^namespace``. An order fits if one number is equal and neither placer nor filler
     number differs: several procedures may share an accession number.
     """
+    return next(iter(meant(session, patient, placer, filler, accession)), None)
+
+
+def meant(session: Session, patient: Patient, placer: str, filler: str, accession: str) -> Sequence[Order]:
+    """Return the orders that these numbers mean, as :func:`find` does: by placer number first, each newest first.
+
+    By placer and filler number there may be several, if one system knew the one number and another system the other.
+    An accession number, which several procedures may share, is looked at only where they lead to none.
+    """
+    if not (placer or filler or accession):
+        return []
     people = patients.same_person(session, patient)
-    query = select(Order).where(Order.patient_fk.in_(people)).order_by(Order.updated_at.desc(), Order.id.desc())
+    return among(with_numbers(session, people, [placer], [filler], accession), placer, filler, accession)
+
+
+def with_numbers(
+    session: Session, people: Sequence[int], placers: Iterable[str], fillers: Iterable[str], accession: str = ""
+) -> Sequence[Order]:
+    """Return the orders of some rows of patients that have any of these numbers in any namespace, newest first."""
+    fits = [_has_number(Order.placer_number, number) for number in placers if number]
+    fits += [_has_number(Order.filler_number, number) for number in fillers if number]
+    if accession:
+        fits.append(Order.accession_number == accession)
+    if not fits:
+        return []
+    query = select(Order).where(Order.patient_fk.in_(people), or_(*fits)).order_by(*_NEWEST)
+    return session.scalars(query).all()
+
+
+def _has_number(column: InstrumentedAttribute[str], number: str) -> ColumnElement[bool]:
+    bare = number.partition("^")[0]
+    return or_(column == bare, column.startswith(f"{bare}^", autoescape=True))
+
+
+def among(known: Sequence[Order], placer: str, filler: str, accession: str) -> Sequence[Order]:
+    """Return those of some orders that numbers mean; see :func:`meant`."""
     fitting = [
-        order
-        for order in session.scalars(query)
-        if not differ(order.placer_number, placer) and not differ(order.filler_number, filler)
+        order for order in known if not differ(order.placer_number, placer) and not differ(order.filler_number, filler)
     ]
-    for same in (
-        lambda order: same_number(order.placer_number, placer),
-        lambda order: same_number(order.filler_number, filler),
-        lambda order: bool(accession) and order.accession_number == accession,
-    ):
-        if found := next(filter(same, fitting), None):
-            return found
-    return None
+    by_placer = [order for order in fitting if same_number(order.placer_number, placer)]
+    by_filler = [order for order in fitting if same_number(order.filler_number, filler) and order not in by_placer]
+    by_accession = [order for order in fitting if accession and order.accession_number == accession]
+    return [*by_placer, *by_filler] or by_accession[:1]
 
 
 def owned_by_another(session: Session, patient: Patient, order: Order) -> bool:
-    """Whether an order with exactly these numbers is kept for another patient."""
-    other = session.scalars(
-        select(Order).filter_by(
-            placer_number=order.placer_number,
-            filler_number=order.filler_number,
-            accession_number=order.accession_number,
-        )
-    ).first()
-    return other is not None and other.patient_fk not in patients.same_person(session, patient)
+    """Whether an order with exactly the numbers of ``order`` is kept for another patient."""
+    query = select(Order.id, Order.patient_fk).filter_by(
+        placer_number=order.placer_number,
+        filler_number=order.filler_number,
+        accession_number=order.accession_number,
+    )
+    other = session.execute(query).first()
+    if other is None or other.id == order.id:
+        return False
+    return other.patient_fk not in patients.same_person(session, patient)
 
 
 def same_number(one: str, other: str) -> bool:
@@ -108,11 +143,7 @@ def _candidates(session: Session, study: Study) -> Sequence[Order]:
     fits = [and_(Order.study_uid == study.uid, Order.study_uid != "")]
     if study.accession_number:
         fits.append(and_(Order.accession_number == study.accession_number))
-    query = (
-        select(Order)
-        .where(or_(*fits))
-        .order_by((Order.study_uid == study.uid).desc(), Order.updated_at.desc(), Order.id.desc())
-    )
+    query = select(Order).where(or_(*fits)).order_by((Order.study_uid == study.uid).desc(), *_NEWEST)
     return session.scalars(query).all()
 
 

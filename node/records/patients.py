@@ -2,33 +2,38 @@
 
 An identifier means something only within its assigning authority (PID-3, CX.4; DICOM (0010,0021)). Where one side names
 no authority, an equal identifier counts as the same person only if there is exactly one person it could be: two people
-who share a number are never merged silently.
+who share a number are never merged silently. Two rows of different authorities, or of different numbers, are one person
+only if a registration says so (:mod:`node.records.merges`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from typing import Literal, NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from node.records import stated as statements
 from node.records import timeline
-from node.records.schema import Event, Patient, Study, now
+from node.records.schema import Event, IdentityConflict, Patient, Study, now
 
 Origin = Literal["dicom", "hl7"]
 WIDTH = 250
 """Longest identifier or authority that is kept (the columns' width)."""
+WORDS: Mapping[str, str] = {"name": "name", "birth_date": "birth date", "sex": "sex"}
+"""Demographics that are compared: attribute of the row, and what people call it."""
 
 
 def find(session: Session, patient_id: str, issuer: str = "") -> Patient | None:
     """Return the one patient that this identifier means, or None if there is none or more than one."""
-    exact = session.scalars(select(Patient).filter_by(patient_id=patient_id[:WIDTH], issuer=issuer[:WIDTH])).first()
+    rows = _same_id(session, patient_id) or _exact(session, patient_id, issuer)
+    exact = next((row for row in rows if row.issuer == issuer[:WIDTH]), None)
     if exact is not None:
         return exact
-    rows = _same_id(session, patient_id)
-    if len(rows) == 1 and (not issuer or not rows[0].issuer):
+    if patient_id and len(rows) == 1 and (not issuer or not rows[0].issuer):
         return rows[0]
     return None
 
@@ -42,7 +47,7 @@ def find_or_create(session: Session, patient_id: str, issuer: str = "") -> Patie
             patient.issuer = issuer
             session.flush()
         return patient
-    patient = Patient(patient_id=patient_id, issuer=issuer, name="", birth_date="", sex="")
+    patient = Patient(patient_id=patient_id, issuer=issuer, name="", birth_date="", sex="", stated={})
     try:
         with session.begin_nested():
             session.add(patient)
@@ -62,25 +67,48 @@ def upsert(
     origin: Origin,
     study: Study | int | None = None,
     message: int | None = None,
+    stated_at: dt.datetime | None = None,
 ) -> Patient:
-    """Find or create a patient and take over the demographics.
+    """Find or create a patient and take over the demographics; see :func:`state`."""
+    patient = find_or_create(session, patient_id, issuer)
+    given = {"name": name, "birth_date": birth_date, "sex": sex}
+    state(session, patient, given, origin=origin, study=study, message=message, stated_at=stated_at)
+    return patient
 
-    HL7 is the registration's word and replaces what is there; DICOM, typed at a scanner, only fills what is empty.
-    Where the two disagree the timeline says which attribute, never its value.
+
+def state(
+    session: Session,
+    patient: Patient,
+    given: Mapping[str, str],
+    *,
+    origin: Origin,
+    study: Study | int | None = None,
+    message: int | None = None,
+    stated_at: dt.datetime | None = None,
+) -> bool:
+    """Take over demographics; returns whether what HL7 says of the patient is another thing than before.
+
+    HL7 is the registration's word and replaces what is there, unless that was stated later; DICOM, typed at a scanner,
+    only fills what is empty. Where the two disagree the timeline says which attribute, never its value.
 
     Parameters
     ----------
-    name
-        DICOM PN: ``family^given^middle^prefix^suffix``, component groups by ``=``.
-    birth_date, sex
-        ``YYYYMMDD``; ``M``, ``F``, ``O``.
+    given
+        ``name``: DICOM PN, ``family^given^middle^prefix^suffix``, component groups by ``=``; ``birth_date``:
+        ``YYYYMMDD``; ``sex``: ``M``, ``F``, ``O``. "" where nothing is said.
     study, message
         What a disagreement is written beside.
+    stated_at
+        When HL7 stated it; None: now.
     """
-    patient = find_or_create(session, patient_id, issuer)
-    given = {"name": name, "birth_date": birth_date[:8], "sex": sex[:1]}
-    different = [key for key, value in given.items() if value and _differs(key, getattr(patient, key), value)]
-    changes = {key: value for key, value in given.items() if value and _takes(getattr(patient, key), value, origin)}
+    said = {key: value[:width] for key, width in _WIDTHS.items() if (value := given.get(key, ""))}
+    different = [key for key, value in said.items() if _differs(key, getattr(patient, key), value)]
+    if origin == "dicom":
+        changes = {key: value for key, value in said.items() if not getattr(patient, key)}
+        changed = False
+    else:
+        changes, changed = _by_hl7(session, patient, said, different, stated_at or now(), message)
+        different = [key for key in different if key in changes]
     for key, value in changes.items():
         setattr(patient, key, value)
     if changes:
@@ -88,29 +116,116 @@ def upsert(
     if different:
         _say_conflict(session, patient, different, origin, study, message)
     session.flush()
-    return patient
+    return changed
+
+
+_WIDTHS: Mapping[str, int] = {"name": 10_000, "birth_date": 8, "sex": 1}
+
+
+def _by_hl7(
+    session: Session,
+    patient: Patient,
+    said: Mapping[str, str],
+    different: Sequence[str],
+    at: dt.datetime,
+    message: int | None,
+) -> tuple[dict[str, str], bool]:
+    """Return what a statement of HL7 changes, and whether HL7 says something else now; remember when it was said."""
+    known = patient.stated or {}
+    holds = statements.latest(known, said, at)
+    changes = {key: said[key] for key in holds if _replaces(getattr(patient, key), said[key])}
+    if "name" in said and "name" not in holds and said["name"].split("=")[0] == patient.name:
+        changes["name"] = said["name"]  # the same name, and its ideographic group beside it
+    changed = bool(changes) or any(key not in known for key in holds)
+    if holds:
+        patient.stated = {**known, **dict.fromkeys(holds, statements.stamp(at))}
+        patient.stated_at = max(at, patient.stated_at or at)
+    if older := [WORDS[key] for key in different if key not in holds]:
+        text = f"An older message states another {', '.join(older)}; what was stated later is kept"
+        timeline.add(session, "patient.older", text, message=message)
+    return changes, changed
 
 
 def same_person(session: Session, patient: Patient) -> Sequence[int]:
-    """Return the row ids that mean the same person as ``patient``: its own, and one whose authority is not named.
+    """Return the row ids that mean the same person as ``patient``, its own among them.
 
-    Rows of equal identifier join only if there are two of them and one has no authority; with three the unnamed one
-    could be either, and joins neither.
+    These are the rows that were merged with it, over any number of steps, and one whose authority is not named: rows of
+    equal identifier join only if there are two of them and one has no authority; with three the unnamed one could be
+    either, and joins neither.
     """
-    rows = _same_id(session, patient.patient_id)
-    if len(rows) == 2 and "" in {row.issuer for row in rows}:
-        return sorted(row.id for row in rows)
-    return [patient.id]
+    first = session.execute(_AROUND_ONE, {"one": patient.id, "number": patient.patient_id or None})
+    rows = {row[0]: _Known(*row) for row in first}
+    members = _joined({patient.id}, rows)
+    asked, named = {patient.id}, {"", patient.patient_id}
+    while True:
+        ids = members - asked
+        numbers = {rows[one].patient_id for one in members & rows.keys()} - named
+        if not ids and not numbers:
+            return sorted(members)
+        fits = or_(Patient.id.in_(ids), Patient.survivor_fk.in_(ids), Patient.patient_id.in_(numbers))
+        rows |= {row[0]: _Known(*row) for row in session.execute(_KNOWN.where(fits))}
+        asked, named = asked | ids, named | numbers
+        members = _joined(members, rows)
+
+
+class _Known(NamedTuple):
+    """What of a patient says whose it is."""
+
+    id: int
+    patient_id: str
+    issuer: str
+    survivor_fk: int | None
+
+
+_KNOWN = select(Patient.id, Patient.patient_id, Patient.issuer, Patient.survivor_fk)
+_AROUND_ONE = _KNOWN.where(
+    or_(
+        Patient.id == bindparam("one"),
+        Patient.survivor_fk == bindparam("one"),
+        Patient.patient_id == bindparam("number"),  # NULL, which nothing equals, where there is none
+    )
+)
+_BY_NUMBER = select(Patient).where(Patient.patient_id == bindparam("number"))
+
+
+def _joined(members: set[int], rows: Mapping[int, _Known]) -> set[int]:
+    """Return the members and all that are one step away from one of them."""
+    found = set(members)
+    for row in rows.values():
+        if row.survivor_fk is not None and (row.id in members or row.survivor_fk in members):
+            found |= {row.id, row.survivor_fk}
+    for one in members & rows.keys():
+        alike = [row for row in rows.values() if row.patient_id and row.patient_id == rows[one].patient_id]
+        if len(alike) == 2 and "" in {row.issuer for row in alike}:
+            found |= {row.id for row in alike}
+    return found
+
+
+def survivor(session: Session, patient: Patient) -> Patient:
+    """Return the patient as whom this one is known after all merges: itself, if there were none."""
+    if patient.survivor_fk is not None:
+        return session.get_one(Patient, patient.survivor_fk)
+    rows = session.scalars(select(Patient).where(Patient.id.in_(same_person(session, patient))).order_by(Patient.id))
+    others = list(rows)
+    if any(row.survivor_fk == patient.id for row in others):
+        return patient
+    merged = next((row.survivor_fk for row in others if row.survivor_fk is not None), patient.id)
+    return session.get_one(Patient, merged)
 
 
 def _same_id(session: Session, patient_id: str) -> Sequence[Patient]:
-    return session.scalars(select(Patient).where(Patient.patient_id == patient_id[:WIDTH])).all() if patient_id else []
+    return session.scalars(_BY_NUMBER, {"number": patient_id[:WIDTH]}).all() if patient_id else []
 
 
-def _takes(before: str, value: str, origin: Origin) -> bool:
+def _exact(session: Session, patient_id: str, issuer: str) -> Sequence[Patient]:
+    """Return the patient without a number whose issuer stands for one study."""
+    if patient_id:
+        return []
+    return session.scalars(select(Patient).filter_by(patient_id="", issuer=issuer[:WIDTH])).all()
+
+
+def _replaces(before: str, value: str) -> bool:
     """Whether ``value`` replaces what is there; a name does not lose its ideographic group to the same name without."""
-    if origin == "dicom":
-        return not before
     return before != value and before.split("=")[0] != value
 
 
@@ -129,9 +244,6 @@ def _name_key(name: str) -> tuple[str, ...]:
     return tuple([*parts, "", ""][:2])
 
 
-_WORDS = {"name": "name", "birth_date": "birth date", "sex": "sex"}
-
-
 def _say_conflict(
     session: Session,
     patient: Patient,
@@ -140,14 +252,19 @@ def _say_conflict(
     study: Study | int | None,
     message: int | None,
 ) -> None:
-    words = ", ".join(_WORDS[key] for key in different)
     if origin == "dicom":
+        words = ", ".join(WORDS[key] for key in different)
         text = f"The patient's {words} in DICOM differs from the record; the record is kept"
         _warn_once(session, text, study, message)
         return
-    studies = session.scalars(select(Study.id).where(Study.patient_fk == patient.id)).all()
-    for study_id in studies:
-        _warn_once(session, f"The patient's {words} in HL7 differs from the study's; HL7 is kept", study_id, message)
+    images = select(Study.id, IdentityConflict.dicom).outerjoin(IdentityConflict, IdentityConflict.study_fk == Study.id)
+    for study_id, seen in session.execute(images.where(Study.patient_fk == patient.id)):
+        keys = [key for key in different if seen is None or _differs(key, seen.get(key, ""), getattr(patient, key))]
+        if keys:
+            words = ", ".join(WORDS[key] for key in keys)
+            _warn_once(
+                session, f"The patient's {words} in HL7 differs from the study's; HL7 is kept", study_id, message
+            )
 
 
 def _warn_once(session: Session, text: str, study: Study | int | None, message: int | None) -> None:

@@ -14,8 +14,8 @@ from sqlalchemy import func, insert, select
 from sqlalchemy.orm import Session, joinedload
 
 from node.dicom.instance import InstanceHeader
-from node.records import patients, timeline
-from node.records.schema import Event, Instance, Patient, Result, Series, Study, now
+from node.records import identity, patients, timeline
+from node.records.schema import Event, IdentityConflict, Instance, Patient, Result, Series, Study, now
 from node.records.states import StudyState, check
 
 
@@ -53,10 +53,14 @@ class _Batch:
         known = select(Instance.uid, Series).join(Instance.series).where(Instance.uid.in_(uids))
         self._session = session
         self._rows: list[dict[str, object]] = []
+        self._observed: set[tuple[str, ...]] = set()
         self._instances: dict[str, Series] = {row[0]: row[1] for row in session.execute(known)}
         self._results = set(session.scalars(select(Result.uid).where(Result.uid.in_(uids))))
-        wanted = select(Series).where(Series.uid.in_({header.series_uid for header in headers}))
-        self._series = {series.uid: series for series in session.scalars(wanted.options(joinedload(Series.study)))}
+        wanted = select(Series, IdentityConflict).where(Series.uid.in_({header.series_uid for header in headers}))
+        wanted = wanted.outerjoin(IdentityConflict, IdentityConflict.study_fk == Series.study_fk)
+        found = session.execute(wanted.options(joinedload(Series.study))).all()
+        self._series = {series.uid: series for series, _ in found}
+        self._compared = {series.study_fk: comparison for series, comparison in found}
 
     def write(self) -> None:
         """Write what was entered."""
@@ -73,6 +77,7 @@ class _Batch:
         series = self._series.get(header.series_uid)
         study = series.study if series else _study(self._session, header)
         _compare(self._session, study, header)
+        self._observe(study, header)
         if series is None:
             series = self._series[header.series_uid] = _series(self._session, study, header)
         _reopen(self._session, study)
@@ -80,6 +85,15 @@ class _Batch:
         self._instances[header.uid] = series
         study.last_instance_at = max(study.last_instance_at, header.received_at)
         return Indexed(study, new=True)
+
+    def _observe(self, study: Study, header: InstanceHeader) -> None:
+        """Compare what the images say of the patient with the record, once for all that say the same."""
+        key = (study.uid, header.patient_name, header.birth_date, header.sex)
+        if key in self._observed or not header.patient_id or header.patient_id != study.patient.patient_id:
+            return
+        self._observed.add(key)
+        said = {"name": header.patient_name, "birth_date": header.birth_date, "sex": header.sex}
+        self._compared[study.id] = identity.observe(self._session, study, said, self._compared.get(study.id))
 
 
 def released(session: Session, study_uids: Iterable[str], at: dt.datetime | None = None) -> None:

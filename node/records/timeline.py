@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from node.records.schema import Event, Study, now
 from node.records.states import Level
 
-__all__ = ["Level", "add", "last_id", "of_node", "of_study", "since"]
+__all__ = ["Level", "add", "last_id", "of_message", "of_node", "of_study", "since"]
 
 
 def add(
@@ -34,6 +34,11 @@ def add(
 def of_study(session: Session, study_id: int) -> Sequence[Event]:
     """Return a study's lines, oldest first."""
     return session.scalars(select(Event).where(Event.study_fk == study_id).order_by(Event.id)).all()
+
+
+def of_message(session: Session, message_id: int) -> Sequence[Event]:
+    """Return a message's lines, oldest first."""
+    return session.scalars(select(Event).where(Event.message_fk == message_id).order_by(Event.id)).all()
 
 
 def of_node(session: Session, limit: int = 100) -> Sequence[Event]:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from node.hl7 import fields
 from node.hl7.message import Hl7Message, Segment
-from node.records import orders, patients
-from node.records.schema import Patient, Study
+from node.records import identity, patients
+from node.records.schema import Patient
 from node.settings import Hl7Section
 
 STUDY_UID = "113014"
@@ -20,12 +20,20 @@ STUDY_UID = "113014"
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """A message, the transaction in which it is taken over, and the id of its row."""
+    """A message, the transaction in which it is taken over, the id of its row, and when it was stated.
+
+    Parameters
+    ----------
+    stated_at
+        EVN-2 or MSH-7, else when it came (:func:`node.hl7.fields.stated_at`). What is in the records and was stated
+        later stays as it is.
+    """
 
     session: Session
     message: Hl7Message
     row: int
     settings: Hl7Section
+    stated_at: dt.datetime
 
     @property
     def sender(self) -> str:
@@ -38,55 +46,50 @@ class Incoming:
         return self.message.segments[0].raw(7)
 
 
-def patient_of(incoming: Incoming, pid: Segment | None = None) -> Patient:
-    """Find or create the patient of PID, with the demographics that it states."""
-    pid = pid or incoming.message.require("PID")
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Who PID says a patient is, in the records' terms; "" where it says nothing."""
+
+    identifier: str
+    issuer: str
+    name: str = ""
+    birth_date: str = ""
+    sex: str = ""
+
+
+def person(pid: Segment) -> Person:
+    """Read PID.
+
+    Raises
+    ------
+    Hl7InputError
+        It has no identifier (101), or one that is too long (104).
+    """
     identifier, issuer = fields.person_id(pid)
-    return patients.upsert(
-        incoming.session,
-        patient_id=identifier,
-        issuer=issuer,
+    return Person(
+        identifier,
+        issuer,
         name=fields.person_name(pid, 5),
         birth_date=fields.date(pid.get(7)),
         sex=fields.sex(pid.get(8)),
-        origin="hl7",
-        message=incoming.row,
     )
+
+
+def enter(incoming: Incoming, stated: Person) -> Patient:
+    """Find or create a patient, with the demographics that the message states; a later statement's stay."""
+    session = incoming.session
+    patient = patients.find_or_create(session, stated.identifier, stated.issuer)
+    given = {"name": stated.name, "birth_date": stated.birth_date, "sex": stated.sex}
+    if patients.state(session, patient, given, origin="hl7", message=incoming.row, stated_at=incoming.stated_at):
+        identity.review(session, patient, incoming.row)
+    return patient
+
+
+def patient_of(incoming: Incoming, pid: Segment | None = None) -> Patient:
+    """Find or create the patient of PID, with the demographics that it states."""
+    return enter(incoming, person(pid or incoming.message.require("PID")))
 
 
 def study_uids(obxs: Iterable[Segment]) -> list[str]:
     """Return the Study Instance UIDs that OBX segments name (113014^DICOM Study^DCM, as IHE has it)."""
     return [obx.get(5) for obx in obxs if obx.get(3) == STUDY_UID and obx.get(5)]
-
-
-def accession_of(
-    session: Session,
-    patient: Patient,
-    *,
-    stated: str,
-    study_uids: list[str],
-    placers: list[str],
-    fillers: list[str],
-) -> str:
-    """Return the accession number of the examination that a document is about, "" where it is about none that is known.
-
-    What the message calls an accession number (OBR-18) holds. Study UIDs and order numbers count only if they lead to
-    a study or an order of the patient: a laboratory's filler number taken for an accession number would hide the
-    document from every study.
-    """
-    if stated:
-        return stated
-    numbers = [("placer", number) for number in placers if number] + [
-        ("filler", number) for number in fillers if number
-    ]
-    for kind, number in numbers:
-        order = orders.find(session, patient, **{kind: number})
-        if order is not None and order.accession_number:
-            return order.accession_number
-    bare = {number.partition("^")[0] for _, number in numbers}
-    query = select(Study.accession_number).where(
-        Study.patient_fk.in_(patients.same_person(session, patient)),
-        Study.accession_number != "",
-        or_(Study.accession_number.in_(bare), Study.uid.in_(study_uids)),
-    )
-    return session.scalars(query.limit(1)).first() or ""

@@ -34,3 +34,16 @@ class Handler(Generic[T]):
 def at_once(take: Callable[[Incoming], str]) -> Handler[Any]:
     """Return a handler whose reading and taking are one function."""
     return Handler(lambda message: message, lambda incoming, _: take(incoming))
+
+
+@dataclass(frozen=True, slots=True)
+class Understood:
+    """A message that can be used: what its handler read of it, to be taken over when its turn comes."""
+
+    message: Hl7Message
+    handler: Handler[Any]
+    statement: Any
+
+    def take(self, incoming: Incoming) -> str:
+        """Put it into the records; returns one sentence for the timeline."""
+        return self.handler.take(incoming, self.statement)

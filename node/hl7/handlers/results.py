@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from node.errors import Hl7InputError
 from node.hl7 import fields
-from node.hl7.escape import unescape
-from node.hl7.handlers.common import STUDY_UID, Incoming, accession_of, patient_of, study_uids
-from node.hl7.handlers.notes import keep
-from node.hl7.handlers.text import is_text, text_of
-from node.hl7.message import Segment
-from node.records import observations
-from node.records.notes import Document
-from node.records.observations import ObservedValue
-from node.records.schema import Patient
+from node.hl7.handlers.common import Incoming, Person, enter, person, study_uids
+from node.hl7.handlers.notes import keep, references, withdraw_report
+from node.hl7.handlers.text import WITHDRAWN, is_narrative, is_text, text_of
+from node.hl7.handlers.values import NUMERIC, is_value, read_value
+from node.hl7.message import Hl7Message, Segment
+from node.records import jobs, observations, patients
+from node.records.note_entry import Document, Outcome
+from node.records.observations import ObservedValue, Stored
+from node.records.schema import Study, now
 
 VALUES_MAX = 5000
 """Most values of one message that are taken: they are one transaction, and others wait for it."""
-_NUMERIC = frozenset({"NM", "SN"})
-_UNREAD = frozenset({"ED", "RP"})
-"""Encapsulated and referenced data: no value to compare."""
+RECENT = dt.timedelta(days=30)
+"""How long after its images a study's report is looked at again when values of its patient come."""
+CANCELLED = "X"
+"""OBR-25 (table 0123): the order was cancelled, there are no results."""
+NUMBER = "OBR^1^3"
 
 
 @dataclass(slots=True)
@@ -32,133 +39,180 @@ class ResultGroup:
     obr: Segment
     obxs: list[Segment] = field(default_factory=list)
 
-    @property
-    def document(self) -> bool:
-        """Whether it is a text report: text, and no numbers."""
-        return any(is_text(obx) for obx in self.obxs) and not any(obx.get(2) in _NUMERIC for obx in self.obxs)
+    def parted(self) -> tuple[list[Segment], list[Segment]]:
+        """Return the segments of values, and those whose text is a report.
+
+        Text without numbers is a report; beside numbers only what says so of itself is, and all else are comments.
+        """
+        if any(obx.get(2) in NUMERIC for obx in self.obxs):
+            told = [obx for obx in self.obxs if is_narrative(obx)]
+            return [obx for obx in self.obxs if not is_narrative(obx)], told
+        if not any(is_text(obx) for obx in self.obxs):
+            return self.obxs, []
+        texts = ("ST", "")
+        return [obx for obx in self.obxs if not is_text(obx) and obx.get(2) not in texts], self.obxs
 
     @property
     def number(self) -> str:
         """OBR-3, or OBR-2 where the filler gave none."""
-        return fields.fits(fields.entity(self.obr.raw(3)) or fields.entity(self.obr.raw(2)), "OBR^1^3")
+        return fields.fits(fields.entity(self.obr.raw(3)) or fields.entity(self.obr.raw(2)), NUMBER)
 
 
-def results(incoming: Incoming) -> str:
-    """Keep values and reports."""
-    header = incoming.message.header
-    if header.sending_application == incoming.settings.application:
-        return "it is a result of this node that came back; it is not used"
-    incoming.message.require("PID")
-    seen: Counter[tuple[object, ...]] = Counter()
-    reports: dict[tuple[int, str], list[ResultGroup]] = {}
-    people: dict[int, Patient] = {}
-    values = 0
-    for index, group in enumerate(_groups(incoming), 1):
-        patient = patient_of(incoming, group.pid)
-        people[patient.id] = patient
-        values += _observe(incoming, patient, group, seen)
-        if group.document:
-            number = group.number or f"{header.control_id}#{index}"
-            reports.setdefault((patient.id, number), []).append(group)
-    for (person, number), parts in reports.items():
-        _report(incoming, people[person], number, parts)
-    return f"values: {values}; text reports: {len(reports)}"
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A part of a text report: its OBR, and the OBX whose text it is."""
+
+    obr: Segment
+    obxs: list[Segment]
+
+    @property
+    def withdrawn(self) -> bool:
+        """Whether the text of the report was deleted, or posted wrongly, or never came to be."""
+        stated = [obx.get(11) for obx in self.obxs if is_text(obx)]
+        return self.obr.get(25) == CANCELLED or all(status in WITHDRAWN for status in stated)
 
 
-def _groups(incoming: Incoming) -> list[ResultGroup]:
+@dataclass(frozen=True, slots=True)
+class ResultsOfPerson:
+    """What a message says of one person: values, texts, and the numbers of reports that are withdrawn."""
+
+    person: Person
+    values: tuple[ObservedValue, ...]
+    reports: tuple[Document, ...]
+    withdrawn: tuple[str, ...]
+
+
+def read(message: Hl7Message) -> tuple[ResultsOfPerson, ...]:
+    """Read the results of a message, by person.
+
+    Raises
+    ------
+    Hl7InputError
+        PID, OBR or a code is missing, a text cannot be decoded, or there is too much of something.
+    """
+    people: dict[tuple[str, str], list[ResultGroup]] = {}
+    persons: dict[tuple[str, str], Person] = {}
+    for group in groups(message):
+        key = fields.person_id(group.pid)
+        people.setdefault(key, []).append(group)
+        persons.setdefault(key, person(group.pid))
+    found = tuple(_of_person(message, persons[key], parts) for key, parts in people.items())
+    if sum(len(results.values) for results in found) > VALUES_MAX:
+        raise Hl7InputError(f"the message has more than {VALUES_MAX} values", error_code="104", location="OBX^1")
+    return found
+
+
+def groups(message: Hl7Message) -> list[ResultGroup]:
     """Cut the message into OBR groups; a message for several patients has several PID."""
-    groups: list[ResultGroup] = []
-    pid = incoming.message.require("PID")
-    for segment in incoming.message.segments:
+    found: list[ResultGroup] = []
+    pid = message.require("PID")
+    for segment in message.segments:
         if segment.name == "PID":
             pid = segment
         elif segment.name == "OBR":
-            groups.append(ResultGroup(pid, segment))
-        elif segment.name == "OBX" and groups and groups[-1].pid is pid:
-            groups[-1].obxs.append(segment)
-    if not groups:
+            found.append(ResultGroup(pid, segment))
+        elif segment.name == "OBX" and found and found[-1].pid is pid:
+            found[-1].obxs.append(segment)
+    if not found:
         raise Hl7InputError("segment OBR is missing", error_code="100", location="OBR^1")
-    return groups
+    return found
 
 
-def _observe(incoming: Incoming, patient: Patient, group: ResultGroup, seen: Counter[tuple[object, ...]]) -> int:
-    """Keep a group's values; the text of a report is none of them."""
-    count = 0
-    for obx in group.obxs:
-        if not _is_value(obx, in_document=group.document):
+def _of_person(message: Hl7Message, who: Person, parts: Sequence[ResultGroup]) -> ResultsOfPerson:
+    """Read the groups of one person; several that carry one report are one."""
+    values: list[ObservedValue] = []
+    seen: Counter[observations.Key] = Counter()
+    reports: dict[str, list[Told]] = {}
+    for index, group in enumerate(parts, 1):
+        stated, told = group.parted()
+        values += _values(message, group, stated, seen)
+        if told:
+            number = group.number or f"{message.header.control_id}#{index}"
+            reports.setdefault(number, []).append(Told(group.obr, told))
+    texts = {number: _report(message, number, together) for number, together in reports.items()}
+    return ResultsOfPerson(
+        who,
+        tuple(values),
+        tuple(document for document in texts.values() if document is not None),
+        tuple(
+            number
+            for number, document in texts.items()
+            if document is None and all(told.withdrawn for told in reports[number])
+        ),
+    )
+
+
+def _values(
+    message: Hl7Message, group: ResultGroup, obxs: Sequence[Segment], seen: Counter[observations.Key]
+) -> list[ObservedValue]:
+    """Read a group's values; two that nothing tells apart are two values."""
+    found: list[ObservedValue] = []
+    number, zone, source = group.number, message.segments[0].raw(7), message.header.sender
+    for obx in obxs:
+        if not is_value(obx):
             continue
-        observed = _value(incoming, group, obx)
-        key = (observed.filler_number, observed.code, observed.sub_id, observed.observed_at)
-        seen[key] += 1
-        if seen.total() > VALUES_MAX:
-            raise Hl7InputError(f"the message has more than {VALUES_MAX} values", error_code="104", location="OBX^1")
-        if seen[key] > 1:  # two values that nothing tells apart are two values
-            observed = replace(observed, sub_id=f"{observed.sub_id[:50]}#{seen[key]}")
-        observations.store(incoming.session, patient, observed, incoming.row)
-        count += 1
-    return count
+        value = read_value(obx, group.obr, source=source, filler_number=number, zone=zone)
+        seen[value.key] += 1
+        if seen[value.key] > 1:
+            value = replace(value, sub_id=f"{value.sub_id[:50]}#{seen[value.key]}")
+        found.append(value)
+    return found
 
 
-def _is_value(obx: Segment, *, in_document: bool) -> bool:
-    """Whether an OBX is an observation: not empty, not data in a capsule, not the study's UID, not a report's text."""
-    if not obx.raw(5) or obx.get(2) in _UNREAD or obx.get(3) == STUDY_UID:
-        return False
-    return not (in_document and (is_text(obx) or obx.get(2) == "ST"))
-
-
-def _value(incoming: Incoming, group: ResultGroup, obx: Segment) -> ObservedValue:
-    code = fields.code(obx, 3)
-    if not (code.value or code.text):
-        raise Hl7InputError("OBX-3 (observation identifier) is missing", error_code="101", location="OBX^1^3")
-    value, number = _read(obx)
-    return ObservedValue(
-        source=incoming.sender,
-        filler_number=group.number,
-        code=code.value or code.text,
-        sub_id=obx.get(4),
-        observed_at=fields.time(obx.get(14), incoming.sent_at) or fields.time(group.obr.get(7), incoming.sent_at),
-        scheme=code.scheme,
-        name=code.text,
-        value=value,
-        number=number,
-        unit=obx.get(6) or obx.get(6, 2),
-        reference_range=unescape(obx.raw(7)),
-        flag=obx.get(8),
-        status=obx.get(11),
-    )
-
-
-def _read(obx: Segment) -> tuple[str, float | None]:
-    """Return a value as text, and as a number where it is one and not a bound or a range."""
-    kind = obx.get(2)
-    if kind == "SN":  # comparator, number, separator, number (section 2.A.70)
-        comparator, first, separator, second = (obx.get(5, n) for n in (1, 2, 3, 4))
-        exact = comparator in ("", "=") and not separator and not second
-        return f"{comparator}{first}{separator}{second}", fields.number(first) if exact else None
-    if kind in ("CE", "CWE", "CNE", "CF"):
-        code = fields.code(obx, 5)
-        return code.text or code.value, None
-    text = "\n".join(unescape(repetition).strip() for repetition in obx.repetitions(5))
-    return ("" if text == '""' else text), fields.number(text) if kind == "NM" else None
-
-
-def _report(incoming: Incoming, patient: Patient, number: str, parts: list[ResultGroup]) -> None:
-    """Keep the text of the groups that carry one report."""
-    codec = incoming.message.codec
-    text = "\n".join(filter(None, (text_of(part.obxs, codec) for part in parts)))
+def _report(message: Hl7Message, number: str, parts: Sequence[Told]) -> Document | None:
+    """Return the text of the groups that carry one report, None where none of it holds."""
+    shown = [part for part in parts if part.obr.get(25) != CANCELLED]
+    text = "\n".join(filter(None, (text_of(part.obxs, message.codec) for part in shown)))
     if not text:
-        return
-    obr = parts[0].obr
-    accession = accession_of(
-        incoming.session,
-        patient,
-        stated=next((stated for part in parts if (stated := part.obr.get(18))), ""),
-        study_uids=study_uids(obx for part in parts for obx in part.obxs),
-        placers=[fields.entity(part.obr.raw(2)) for part in parts],
-        fillers=[fields.entity(part.obr.raw(3)) for part in parts],
-    )
-    written = next((at for n in (22, 7) if (at := fields.time(obr.get(n), incoming.sent_at))), None)
-    author = fields.person(obr.raw(32).replace("&", "^").split("~")[0])
+        return None
+    obr, zone = shown[0].obr, message.segments[0].raw(7)
     kind = fields.code(obr, 4)
-    document = Document(number, text, kind.text or kind.value, accession, author, written)
-    keep(incoming, patient, document, location="OBR^1^3")
+    return Document(
+        number=number,
+        text=text,
+        type=kind.text or kind.value,
+        accession_number=next((stated for part in parts if (stated := part.obr.get(18))), ""),
+        author=fields.person(obr.raw(32).replace("&", "^").split("~")[0]),
+        written_at=next((at for n in (22, 7) if (at := fields.time(obr.get(n), zone))), None),
+        about=references(
+            [fields.entity(part.obr.raw(2)) for part in parts],
+            [fields.entity(part.obr.raw(3)) for part in parts],
+            study_uids(obx for part in parts for obx in part.obxs),
+        ),
+    )
+
+
+def take(incoming: Incoming, said: tuple[ResultsOfPerson, ...]) -> str:
+    """Keep values and reports.
+
+    Raises
+    ------
+    Hl7InputError
+        The number of a report belongs to another patient's (205).
+    """
+    if incoming.message.header.sending_application == incoming.settings.application:
+        return "it is a result of this node that came back; it is not used"
+    values = reports = older = 0
+    for results in said:
+        stored, outcomes = _take_person(incoming, results)
+        values, reports = values + len(results.values), reports + len(results.reports)
+        older += stored.older + outcomes.count(Outcome.OLDER)
+    return f"values: {values}; text reports: {reports}" + (f"; known from newer messages: {older}" if older else "")
+
+
+def _take_person(incoming: Incoming, results: ResultsOfPerson) -> tuple[Stored, list[Outcome]]:
+    session = incoming.session
+    patient = enter(incoming, results.person)
+    people = patients.same_person(session, patient)
+    stored = observations.store_all(session, patient, results.values, incoming.stated_at, incoming.row, people=people)
+    outcomes = [keep(incoming, patient, document, location=NUMBER)[1] for document in results.reports]
+    outcomes += [withdraw_report(incoming, patient, number, NUMBER) for number in results.withdrawn]
+    if stored.changed:
+        _look_again(session, people)
+    return stored, outcomes
+
+
+def _look_again(session: Session, people: Sequence[int]) -> None:
+    """Have the reports of a person's recent studies looked at again: the build makes none if nothing matters."""
+    query = select(Study).where(Study.patient_fk.in_(people), Study.last_instance_at > now() - RECENT)
+    jobs.rebuild(session, session.scalars(query.order_by(Study.id)).all(), "values of the patient came")

@@ -17,6 +17,7 @@ from node.records.schema.clinical import (
 )
 from node.records.schema.events import Event
 from node.records.schema.imaging import Instance, Series, Study
+from node.records.schema.merging import Merge
 from node.records.schema.work import CommitmentRequest, Delivery, Job, ModelRegistration, Result
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "IdentityConflict",
     "Instance",
     "Job",
+    "Merge",
     "Message",
     "ModelRegistration",
     "Note",

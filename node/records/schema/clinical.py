@@ -28,6 +28,7 @@ class Patient(Base):
     stated_at: Mapped[
         dt.datetime | None
     ]  # MSH-7 of the message whose demographics these are: older ones change nothing
+    stated: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")  # the same for each that HL7 said
     survivor_fk: Mapped[int | None] = mapped_column(index=True)  # row of the person it was merged into
 
 
@@ -48,6 +49,7 @@ class Visit(Base):
     admitted_at: Mapped[dt.datetime | None]
     discharged_at: Mapped[dt.datetime | None]
     stated_at: Mapped[dt.datetime | None]  # of the message that said so last
+    stated: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")  # the same for each field apart
 
     patient: Mapped[Patient] = relationship()
 
@@ -115,6 +117,7 @@ class Order(Base):
     updated_at: Mapped[dt.datetime] = mapped_column(default=now)
     context: Mapped[dict[str, Any]] = mapped_column(default=dict)  # ORC, OBR, PV1, SPM fields that an ORU copies
     stated_at: Mapped[dt.datetime | None]  # of the message that said so last: older ones change nothing
+    stated: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")  # the same for each field apart
 
     patient: Mapped[Patient] = relationship()
 
@@ -141,6 +144,8 @@ class Note(Base):
     reason: Mapped[str] = mapped_column(Text, default="")
     received_at: Mapped[dt.datetime] = mapped_column(default=now)
     stated_at: Mapped[dt.datetime | None]  # of the message that said so last: older ones change nothing
+    text_stated_at: Mapped[dt.datetime | None]  # of the message that brought the text; None: no text came yet
+    about: Mapped[list[Any]] = mapped_column(default=list, server_default="[]")  # order numbers, study UIDs it names
     replaces: Mapped[str] = mapped_column(String(250), default="", server_default="")  # parent document number (TXA-13)
     engine: Mapped[str] = mapped_column(
         String(100), default="", server_default=""

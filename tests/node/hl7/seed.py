@@ -5,8 +5,8 @@ from __future__ import annotations
 from sqlalchemy.orm import Session
 
 from node.records import patients
-from node.records.schema import Study
-from node.records.states import StudyState
+from node.records.schema import Job, Series, Study
+from node.records.states import JobState, StudyState
 
 
 def study(
@@ -25,3 +25,23 @@ def study(
     session.add(row)
     session.flush()
     return row
+
+
+def done(session: Session, uid: str = "1.2.3", **values: str) -> Job:
+    """Enter a study of which a report was made."""
+    row = study(session, uid, state=StudyState.DONE, **values)
+    series = Series(uid=f"{uid}.1", study=row)
+    session.add(series)
+    session.flush()
+    job = Job(
+        id=f"job-{uid}",
+        study_fk=row.id,
+        series_fk=series.id,
+        model="m",
+        rule="r",
+        input_digest="d",
+        state=JobState.DONE,
+    )
+    session.add(job)
+    session.flush()
+    return job

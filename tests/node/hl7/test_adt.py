@@ -1,4 +1,4 @@
-"""ADT^A01, A04 and A08 say who a patient is."""
+"""ADT says who a patient is."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from node.records.schema import Patient
+from node.records import identity
+from node.records.schema import Patient, Study
 from tests.node.hl7 import seed
 from tests.node.hl7.conftest import Desk
 
@@ -91,3 +92,28 @@ def test_another_way_to_spell_the_same_name_is_no_disagreement(desk: Desk, hl7: 
         seed.study(session, name="DOE^JANE")
     desk.take(hl7("ADT^A08", "PID|1||4711||Doe^Jane^Q"))
     assert desk.lines("patient.conflict") == []
+
+
+def test_a_registration_that_contradicts_the_images_puts_the_study_in_question(
+    desk: Desk, hl7: Callable[..., bytes]
+) -> None:
+    with desk.session() as session:
+        study = seed.study(session)
+        identity.observe(session, study, {"name": "Doe^Jane", "birth_date": "19700102"})
+    desk.take(hl7("ADT^A08", "PID|1||4711^^^HOSP||Doe^Jane||19710102"))
+    with desk.session() as session:
+        assert identity.in_question(session, session.get_one(Study, 1))
+    (line,) = desk.lines("identity.question")
+    assert (line.study_fk, line.message_fk, line.level) == (1, 1, "warning")
+    assert "birth date" in line.text
+    assert "197" not in line.text
+    desk.take(hl7("ADT^A08", "PID|1||4711^^^HOSP||Doe^Jane||19700102", control_id="C2"))
+    with desk.session() as session:
+        assert not identity.in_question(session, session.get_one(Study, 1))
+
+
+@pytest.mark.parametrize("event", ["A28", "A31"])
+def test_persons_are_entered_and_updated(desk: Desk, hl7: Callable[..., bytes], event: str) -> None:
+    assert desk.take(hl7(f"ADT^{event}", "EVN||202601011200", "PID|1||1^^^H||Doe^Jane||19700102|F")).code == "AA"
+    row = only_patient(desk)
+    assert (row.name, row.birth_date, row.sex) == ("Doe^Jane", "19700102", "F")

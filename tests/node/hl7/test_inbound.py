@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import Any
 
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from node.errors import StateError
+from node.errors import Hl7InputError
 from node.hl7 import ack as acks
 from node.hl7 import inbound
-from node.hl7.handlers import adt
-from node.hl7.handlers.common import Handler, Incoming
-from node.hl7.mllp import MllpClient
+from node.hl7.handlers import common
+from node.hl7.handlers.common import Incoming
+from node.hl7.handlers.handler import Handler, at_once
 from node.records.engine import Records
-from node.records.schema import Event, Message, Patient
+from node.records.schema import Message, Patient
 from node.records.states import MessageState
 from node.settings import Hl7Section, Settings
 from tests.node.hl7.conftest import Desk
@@ -25,8 +25,8 @@ from tests.node.hl7.conftest import Desk
 PID = "PID|1||4711^^^HOSP||Doe^Jane||19700102|F"
 
 
-def with_handler(monkeypatch: pytest.MonkeyPatch, handler: Handler) -> None:
-    handlers: Mapping[str, Handler] = MappingProxyType({**inbound.HANDLERS, "ADT^A01": handler})
+def with_handler(monkeypatch: pytest.MonkeyPatch, take: Callable[[Incoming], str]) -> None:
+    handlers: Mapping[str, Handler[Any]] = MappingProxyType({**inbound.HANDLERS, "ADT^A01": at_once(take)})
     monkeypatch.setattr(inbound, "HANDLERS", handlers)
 
 
@@ -71,7 +71,7 @@ def test_nothing_of_a_message_that_fails_halfway_stays_in_the_records(
     desk: Desk, hl7: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def halfway(incoming: Incoming) -> str:
-        adt.register(incoming)
+        common.patient_of(incoming)
         raise RuntimeError
 
     with_handler(monkeypatch, halfway)
@@ -164,8 +164,8 @@ def test_a_broken_msh_is_kept_and_answered_with_ar_and_err(desk: Desk, raw: byte
     [
         ("VXU^V04", "200"),
         ("ZZZ^Z01", "200"),
-        ("ADT^A40", "201"),
-        ("ORU^R30", "201"),
+        ("ADT^A41", "201"),
+        ("ORU^R33", "201"),
         ("ADT", "201"),
         ("Doe^Jane", "200"),
     ],
@@ -227,36 +227,6 @@ def test_a_message_that_cannot_be_kept_is_not_accepted(desk: Desk, hl7: Callable
     broken.close()
 
 
-def test_what_was_kept_and_never_finished_is_recovered(
-    desk: Desk, hl7: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with monkeypatch.context() as patch:
-        patch.setattr(inbound, "_process", lambda *_: b"")  # the node is killed here
-        inbound.handle(desk.records, desk.settings, hl7("ADT^A01", PID), "a")
-    assert desk.rows(Patient) == []
-    assert inbound.recover(desk.records, desk.settings) == 1
-    assert len(desk.rows(Patient)) == 1
-    assert inbound.recover(desk.records, desk.settings) == 0
-    assert desk.take(hl7("ADT^A01", PID)).code == "AA"
-    assert len(desk.messages()) == 1
-
-
-def test_a_failed_message_can_be_replayed_and_a_processed_one_cannot(
-    desk: Desk, hl7: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    raw = hl7("ADT^A40", PID)
-    desk.take(raw)
-    assert acks.read(inbound.replay(desk.records, desk.settings, 1)).code == "AR"
-    handlers = {**inbound.HANDLERS, "ADT^A40": adt.register}
-    monkeypatch.setattr(inbound, "HANDLERS", handlers)
-    assert acks.read(inbound.replay(desk.records, desk.settings, 1)).code == "AA"
-    assert len(desk.rows(Patient)) == 1
-    with pytest.raises(StateError, match="already"):
-        inbound.replay(desk.records, desk.settings, 1)
-    with pytest.raises(StateError, match="no such"):
-        inbound.replay(desk.records, desk.settings, 99)
-
-
 def test_the_same_message_at_once_on_many_connections_is_processed_once(
     desk: Desk, hl7: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -265,7 +235,7 @@ def test_the_same_message_at_once_on_many_connections_is_processed_once(
 
     def count(incoming: Incoming) -> str:
         calls.append(incoming.row)
-        return real(incoming)
+        return real.take(incoming, real.read(incoming.message))
 
     with_handler(monkeypatch, count)
     raw = hl7("ADT^A01", PID)
@@ -283,36 +253,44 @@ def test_the_same_message_at_once_on_many_connections_is_processed_once(
     assert len(calls) == 1
 
 
-def test_garbage_and_oversize_are_on_the_timeline(desk: Desk) -> None:
-    async def talk() -> acks.Ack:
-        section = Hl7Section(host="127.0.0.1", port=0, max_message_bytes=1024)
-        server = inbound.server(desk.records, Settings(hl7=section))
-        await server.start()
-
-        def converse() -> acks.Ack:
-            with MllpClient("127.0.0.1", server.port, 5) as client:
-                try:
-                    client.exchange(b"MSH|^~\\&|RIS|HOSP|||2026||ADT^A01|BIG|P|2.5\r" + b"x" * 2000)
-                except acks.AckRefused as exc:
-                    return exc.ack
-            raise AssertionError("it was accepted")
-
-        answer = await asyncio.to_thread(converse)
-        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-        writer.write(b"MSH|^~\\&|no frame")
-        writer.close()
-        for _ in range(200):
-            if desk.lines("message.garbage"):
-                break
-            await asyncio.sleep(0.02)
-        await server.stop()
-        assert await reader.read() == b""
-        return answer
-
-    answer = asyncio.run(talk())
-    assert (answer.code, answer.control_id, answer.error_code) == ("AR", "BIG", "104")
-    assert len(desk.lines("message.refused")) == 1
-    (line,) = desk.lines("message.garbage")
-    assert "17 bytes" in line.text
-    assert desk.rows(Event)
+def test_understanding_is_pure_and_says_what_is_wrong(desk: Desk, hl7: Callable[..., bytes]) -> None:
+    understood = inbound.understand(hl7("ADT^A01", PID), desk.settings.hl7)
+    assert understood.message.header.type == "ADT^A01"
+    with pytest.raises(Hl7InputError) as caught:
+        inbound.understand(hl7("ADT^A01", "PID|1||"), desk.settings.hl7)
+    assert (caught.value.error_code, caught.value.location) == ("101", "PID^1^3")
     assert desk.messages() == []
+
+
+def test_a_bug_in_a_reader_is_a_failure_that_a_repetition_overcomes(
+    desk: Desk, hl7: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_message: object) -> object:
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(inbound, "HANDLERS", {"ADT^A01": Handler(broken, lambda _incoming, _read: "")})
+        ack = desk.take(hl7("ADT^A01", PID))
+    assert (ack.code, ack.error_code) == ("AE", "207")
+    assert desk.messages()[0].reason == "internal error (ZeroDivisionError)"
+    assert desk.take(hl7("ADT^A01", PID)).code == "AA"
+
+
+@pytest.mark.parametrize(
+    ("charsets", "name"),
+    [
+        ({}, None),
+        ({"RIS": "8859/1"}, "Müller"),
+        ({"RIS|HOSP": "8859/1"}, "Müller"),
+        ({"RIS": "8859/5", "RIS|HOSP": "8859/1"}, "Müller"),
+        ({"RIS": "8859/5"}, "Mќller"),
+        ({"LAB": "8859/1"}, None),
+    ],
+)
+def test_a_sender_without_a_character_set_has_the_one_of_its_name(
+    desk: Desk, hl7: Callable[..., bytes], charsets: dict[str, str], name: str | None
+) -> None:
+    desk.settings = Settings(hl7=Hl7Section(charsets=charsets))
+    raw = hl7("ADT^A01", "PID|1||1^^^H||Mueller").replace(b"Mueller", "Müller".encode("latin_1"))
+    assert desk.take(raw).code == ("AA" if name else "AE")
+    assert [row.name for row in desk.rows(Patient)] == ([name] if name else [])

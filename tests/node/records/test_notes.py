@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 import pytest
@@ -9,10 +10,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from node.errors import StateError
-from node.records import notes, patients
+from node.records import examinations, note_entry, notes, patients
 from node.records.engine import Records
-from node.records.notes import Document
-from node.records.schema import Fact, Note, Study
+from node.records.note_entry import Document, Outcome
+from node.records.schema import Fact, Note, Order, Study
 from node.records.states import NoteState, StudyState
 
 
@@ -44,7 +45,7 @@ def store(
     accession_number: str = "",
 ) -> Note:
     patient = patients.find_or_create(session, patient_id, issuer)
-    return notes.store(session, patient, "EHR|H", Document(number, text, accession_number=accession_number))[0]
+    return note_entry.store(session, patient, "EHR|H", Document(number, text, accession_number=accession_number))[0]
 
 
 def study(session: Session, patient_id: str = "1", issuer: str = "", accession: str = "A1") -> Study:
@@ -120,3 +121,62 @@ def test_notes_that_wait_are_found_by_patient(records: Records) -> None:
         assert notes.queued_for_patient(session, note.patient_fk) == [note]
         assert notes.queued(session) == [note, other]
         assert notes.queued_for_patient(session, 999) == []
+
+
+def test_a_note_that_was_withdrawn_is_kept_and_used_for_nothing(records: Records) -> None:
+    with records.write() as session:
+        row, note = study(session), store(session)
+        notes.save_analysis(session, note, [], "en")
+        assert note_entry.withdraw(session, note.patient, "EHR|H", "D1", "its sender cancelled it") == (
+            note,
+            Outcome.CHANGED,
+        )
+        assert (note.state, note.text) == (NoteState.WITHDRAWN, "Hypertension.")
+        assert notes.notes_for_study(session, row) == []
+        assert notes.queued(session) == []
+        with pytest.raises(StateError):
+            notes.save_analysis(session, note, [], "en")
+
+
+def test_what_was_stated_earlier_neither_replaces_nor_withdraws(records: Records) -> None:
+    early, late = (dt.datetime(2026, 1, day, tzinfo=dt.UTC) for day in (1, 2))
+    with records.write() as session:
+        patient = patients.find_or_create(session, "1", "H")
+        note, _ = note_entry.store(session, patient, "S", Document("D", "new"), at=late)
+        assert note_entry.store(session, patient, "S", Document("D", "old"), at=early)[1] is Outcome.OLDER
+        assert note_entry.withdraw(session, patient, "S", "D", "why", at=early)[1] is Outcome.OLDER
+        assert (note.text, note.state) == ("new", NoteState.QUEUED)
+
+
+def test_a_newer_text_of_a_note_that_was_withdrawn_later_is_kept_and_not_used(records: Records) -> None:
+    first, second, third = (dt.datetime(2026, 1, day, tzinfo=dt.UTC) for day in (1, 2, 3))
+    with records.write() as session:
+        patient = patients.find_or_create(session, "1", "H")
+        note, _ = note_entry.store(session, patient, "S", Document("D", "one"), at=first)
+        note_entry.withdraw(session, patient, "S", "D", "why", at=third)
+        assert note_entry.store(session, patient, "S", Document("D", "two"), at=second)[1] is Outcome.OLDER
+        assert (note.text, note.state) == ("two", NoteState.WITHDRAWN)
+        assert note_entry.restore(session, note, second) is Outcome.OLDER
+        assert note_entry.restore(session, note, third) is Outcome.CHANGED
+        assert note.state is NoteState.QUEUED
+
+
+def test_a_note_that_is_available_before_it_comes_is_not_kept_out(records: Records) -> None:
+    first, second, third = (dt.datetime(2026, 1, day, tzinfo=dt.UTC) for day in (1, 2, 3))
+    with records.write() as session:
+        patient = patients.find_or_create(session, "1", "H")
+        note, _ = note_entry.withdraw(session, patient, "S", "D", "why", at=second)
+        note_entry.restore(session, note, third)
+        note, outcome = note_entry.store(session, patient, "S", Document("D", "text"), at=first)
+        assert (note.state, outcome) == (NoteState.QUEUED, Outcome.NEW)
+
+
+def test_a_note_names_an_order_of_its_patient_alone(records: Records) -> None:
+    with records.write() as session:
+        patient, other = (patients.find_or_create(session, number, "H") for number in "12")
+        session.add(Order(patient=other, placer_number="P1", accession_number="A1"))
+        session.flush()
+        about = (("placer", "P1"), ("study", ""))
+        assert examinations.meant(session, other, about) == "A1"
+        assert examinations.meant(session, patient, about) == ""
+        assert examinations.meant(session, patient, ()) == ""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import threading
 
 from sqlalchemy import select
 
-from node.records import patients, timeline
+from node.records import merges, patients, timeline
 from node.records.engine import Records
 from node.records.schema import Event, Patient, Study
 from node.records.states import StudyState
@@ -98,3 +99,57 @@ def test_two_writers_at_once_make_one_patient(records: Records) -> None:
         thread.join()
     with records.read() as session:
         assert len(session.scalars(select(Patient)).all()) == 1
+
+
+NOON = dt.datetime(2026, 1, 1, 12, tzinfo=dt.UTC)
+HOUR = dt.timedelta(hours=1)
+
+
+def test_of_each_attribute_the_latest_statement_holds(records: Records) -> None:
+    with records.write() as session:
+        patient = patients.find_or_create(session, "1", "H")
+
+        def say(hours: int, **given: str) -> bool:
+            return patients.state(session, patient, given, origin="hl7", stated_at=NOON + hours * HOUR)
+
+        assert say(2, name="Doe^Jane")
+        assert say(1, name="Roe^Jane", sex="F")  # an older one fills what is empty
+        assert (patient.name, patient.sex) == ("Doe^Jane", "F")
+        assert not say(0, sex="M")
+        assert not say(3, name="Doe^Jane")  # says the same again, later
+        assert not say(2, name="Roe^Jane")
+        assert (patient.name, patient.sex, patient.stated_at) == ("Doe^Jane", "F", NOON + 3 * HOUR)
+        assert len(session.scalars(select(Event).where(Event.kind == "patient.older")).all()) == 3
+
+
+def test_what_images_filled_in_gives_way_to_any_statement(records: Records) -> None:
+    with records.write() as session:
+        patient = patients.upsert(session, patient_id="1", birth_date="19700101", origin="dicom")
+        assert patient.stated_at is None
+        assert patients.state(session, patient, {"birth_date": "19700101"}, origin="hl7", stated_at=NOON)
+        assert patients.state(session, patient, {"birth_date": "19710101"}, origin="hl7", stated_at=NOON + HOUR)
+        assert patient.birth_date == "19710101"
+
+
+def test_without_merges_everyone_survives_alone(records: Records) -> None:
+    with records.write() as session:
+        one, other = (patients.find_or_create(session, "1", issuer) for issuer in ("H", "K"))
+        assert patients.survivor(session, one) is one
+        assert patients.survivor(session, other) is other
+
+
+def test_a_row_without_an_authority_survives_as_the_one_that_its_namesake_was_merged_into(records: Records) -> None:
+    with records.write() as session:
+        bare = Patient(patient_id="1", issuer="")
+        named = Patient(patient_id="1", issuer="H")
+        session.add_all([bare, named])
+        session.flush()
+        new = patients.find_or_create(session, "2", "H")
+        merges.merge(session, new, named, stated_at=NOON)
+        unnamed = Patient(patient_id="2", issuer="")
+        session.add(unnamed)
+        session.flush()
+        everyone = [bare, named, new, unnamed]
+        for row in everyone:
+            assert list(patients.same_person(session, row)) == [one.id for one in everyone]
+            assert patients.survivor(session, row) is new

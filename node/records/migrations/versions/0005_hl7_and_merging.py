@@ -21,10 +21,16 @@ depends_on = None
 # Name, type and default by table; without a default it may be NULL. Added one by one: SQLite's batch mode makes a table
 # anew, which others refer to.
 _COLUMNS: dict[str, tuple[tuple[str, Any, str | None], ...]] = {
-    "patients": (("stated_at", Utc(), None), ("survivor_fk", sa.Integer(), None)),
+    "patients": (("stated_at", Utc(), None), ("stated", sa.JSON(), "{}"), ("survivor_fk", sa.Integer(), None)),
     "messages": (("told", sa.String(20), ""), ("peer", sa.String(64), "")),
-    "orders": (("stated_at", Utc(), None),),
-    "notes": (("stated_at", Utc(), None), ("replaces", sa.String(250), ""), ("engine", sa.String(100), "")),
+    "orders": (("stated_at", Utc(), None), ("stated", sa.JSON(), "{}")),
+    "notes": (
+        ("stated_at", Utc(), None),
+        ("text_stated_at", Utc(), None),
+        ("about", sa.JSON(), "[]"),
+        ("replaces", sa.String(250), ""),
+        ("engine", sa.String(100), ""),
+    ),
     "facts": (
         ("number", sa.Double(), None),
         ("upper", sa.Double(), None),
@@ -48,6 +54,7 @@ def upgrade() -> None:
     op.create_index("ix_patients_survivor_fk", "patients", ["survivor_fk"])
     _visits()
     _identity_conflicts()
+    _merges()
 
 
 def _visits() -> None:
@@ -64,6 +71,7 @@ def _visits() -> None:
         sa.Column("admitted_at", Utc(), nullable=True),
         sa.Column("discharged_at", Utc(), nullable=True),
         sa.Column("stated_at", Utc(), nullable=True),
+        sa.Column("stated", sa.JSON(), nullable=False, server_default="{}"),
         sa.UniqueConstraint("source", "number"),
     )
     op.create_index("ix_visits_patient_fk", "visits", ["patient_fk"])
@@ -87,8 +95,23 @@ def _identity_conflicts() -> None:
     op.create_index("ix_identity_conflicts_patient_fk", "identity_conflicts", ["patient_fk"])
 
 
+def _merges() -> None:
+    op.create_table(
+        "merges",
+        sa.Column("id", sa.Integer(), primary_key=True),
+        sa.Column("prior_fk", sa.Integer(), sa.ForeignKey("patients.id"), nullable=False),
+        sa.Column("survivor_fk", sa.Integer(), sa.ForeignKey("patients.id"), nullable=False),
+        sa.Column("message_fk", sa.Integer(), sa.ForeignKey("messages.id"), nullable=True),
+        sa.Column("stated_at", Utc(), nullable=False),
+        sa.UniqueConstraint("prior_fk", "survivor_fk"),
+    )
+    op.create_index("ix_merges_prior_fk", "merges", ["prior_fk"])
+    op.create_index("ix_merges_survivor_fk", "merges", ["survivor_fk"])
+
+
 def downgrade() -> None:
     """Undo."""
+    op.drop_table("merges")
     op.drop_table("identity_conflicts")
     op.drop_table("visits")
     op.drop_index("ix_patients_survivor_fk", "patients")
