@@ -24,6 +24,7 @@ class FactKind(StrEnum):
     PROCEDURE = "procedure"
     MEDICATION = "medication"
     RISK_FACTOR = "risk_factor"
+    ATTRIBUTE = "attribute"  # what is said of a finding named beside it: solid, spiculated, upper lobe
     MEASUREMENT = "measurement"  # a number with a unit: a size, pack-years, blood pressure, a laboratory value
 
 

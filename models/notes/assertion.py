@@ -13,9 +13,8 @@ from models.facts import Assertion, Experiencer
 from models.notes.clauses import Clauses
 from models.notes.modifiers import END_MARK, YEAR_MARK, Commas, Direction, Effect, Modifier, modifiers
 from models.notes.sentences import Sentence
-from models.notes.tokens import Tokens
+from models.notes.tokens import Span, Tokens, is_year
 
-Span = tuple[int, int]  # tokens first to last (exclusive)
 Scope = tuple[int, int, Modifier]  # tokens first to last (exclusive) over which the modifier acts
 
 
@@ -52,11 +51,6 @@ def assert_concepts(tokens: Tokens, sentence: Sentence, spans: Sequence[Span], d
     ends = [item for item in found if item.modifier.direction is Direction.END]
     scopes = [scope for item in found for scope in _scopes(item, ends, clauses)]
     return [_combine(_effect(span, scopes, clauses), default) for span in local]
-
-
-def is_year(word: str) -> bool:
-    """Whether a token is a year from 1900 to 2099."""
-    return len(word) == 4 and word.isdecimal() and word.startswith(("19", "20"))
 
 
 def _find(words: Sequence[str], spans: Sequence[Span]) -> list[_Found]:

@@ -6,9 +6,11 @@ only in that case: such abbreviations are words or other abbreviations in lower 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 
+from models.facts import Quantity
 from models.notes.codes import Concept, concepts
 from models.notes.phrases import PhraseTrie
 from models.notes.resources import read_rows
@@ -19,44 +21,52 @@ SHIELDS = "lexicon/shields.txt"  # phrases that hold a name but mean something e
 
 @dataclass(frozen=True, slots=True)
 class Mention:
-    """A concept at tokens ``first`` to ``last`` (exclusive)."""
+    """A concept at tokens ``first`` to ``last`` (exclusive), with the number that belongs to it."""
 
     first: int
     last: int
     concept: Concept
+    quantity: Quantity | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class _Entry:
+class Entry:
     """What a phrase may mean: by its exact spelling, or in any spelling; a shield means nothing."""
 
     exact: dict[str, Concept]
     folded: Concept | None
 
 
-@cache
-def _names() -> PhraseTrie[_Entry]:
-    entries: dict[tuple[str, ...], _Entry] = {}
-    for concept in concepts():
+def index(found: Iterable[Concept], shields: Iterable[str] = ()) -> PhraseTrie[Entry]:
+    """Give the trie of the names of ``found``; a shield wins over a shorter name and means nothing."""
+    entries: dict[tuple[str, ...], Entry] = {}
+    for concept in found:
         for name in concept.names:
             exact = name.startswith("=")
             spelled = name.removeprefix("=")
             key = tokenize(spelled).stems
-            entry = entries.get(key, _Entry({}, None))
+            entry = entries.get(key, Entry({}, None))
             if exact:
-                entries[key] = _Entry({**entry.exact, spelled: concept}, entry.folded)
+                entries[key] = Entry({**entry.exact, spelled: concept}, entry.folded)
             else:
-                entries[key] = _Entry(entry.exact, entry.folded or concept)
-    shields = ((tokenize(cells[0]).stems, _Entry({}, None)) for _, cells in read_rows(SHIELDS, 1))
-    return PhraseTrie([*shields, *entries.items()])
+                entries[key] = Entry(entry.exact, entry.folded or concept)
+    return PhraseTrie([*((tokenize(shield).stems, Entry({}, None)) for shield in shields), *entries.items()])
+
+
+@cache
+def _names() -> PhraseTrie[Entry]:
+    return index(concepts(), (cells[0] for _, cells in read_rows(SHIELDS, 1)))
 
 
 def find_mentions(text: str, tokens: Tokens) -> tuple[Mention, ...]:
-    """Find every concept, leftmost longest, without overlap."""
-    mentions = []
-    for first, last, entry in _names().scan(tokens.stems):
+    """Find every concept of the lexicon, leftmost longest, without overlap."""
+    return tuple(scan(_names(), text, tokens))
+
+
+def scan(names: PhraseTrie[Entry], text: str, tokens: Tokens) -> Iterator[Mention]:
+    """Yield what ``names`` knows, leftmost longest, without overlap."""
+    for first, last, entry in names.scan(tokens.stems):
         surface = text[tokens.starts[first] : tokens.ends[last - 1]]
         concept = entry.exact.get(surface, entry.folded)
         if concept is not None:
-            mentions.append(Mention(first, last, concept))
-    return tuple(mentions)
+            yield Mention(first, last, concept)

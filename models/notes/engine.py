@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
-from functools import cache
+from functools import cache, lru_cache
 from typing import Protocol
 
-from models.facts import Assertion, NoteAnalysis, NoteFact
-from models.notes.assertion import assert_concepts
-from models.notes.concepts import Mention, find_mentions
+from models.facts import Assertion, NoteAnalysis
+from models.notes.document import Document
 from models.notes.language import detect
-from models.notes.sections import Section, find_sections
-from models.notes.sentences import split_sentences
-from models.notes.tokens import Tokens, tokenize
+from models.notes.tokens import token_span
 
-VERSION = "1.0"
+VERSION = "2.0"
+_DOCUMENTS = 8  # notes kept as they were read, so that asking for many spans of one reads it once
+_LONG = 50_000  # characters; of longer notes only the last is kept, which bounds memory
 
 
 class NoteEngine(Protocol):
@@ -47,67 +45,30 @@ class RuleEngine:
 
     def analyze(self, text: str) -> NoteAnalysis:
         """Find all facts of a note, in text order."""
-        tokens = tokenize(text)
-        sections = find_sections(text, tokens)
-        mentions = find_mentions(text, tokens)
-        facts = _facts(text, tokens, sections, mentions)
-        bounds = tuple((section.name, section.start, section.end) for section in sections)
-        return NoteAnalysis(detect(text), facts, bounds, self.name, self.version)
+        document = _read(text)
+        bounds = tuple((section.name, section.start, section.end) for section in document.sections)
+        return NoteAnalysis(detect(text), document.facts, bounds, self.name, self.version)
 
     def assert_span(self, text: str, start: int, end: int) -> Assertion:
         """Say how the note states ``text[start:end]``; modifiers inside the span are part of the concept."""
         if not 0 <= start < end <= len(text):
             raise ValueError(f"span {start}:{end} is not within a text of {len(text)} characters")
-        tokens = tokenize(text)
-        sections = find_sections(text, tokens)
-        target = _token_range(tokens, start, end)
-        others = [
-            (mention.first, mention.last)
-            for mention in find_mentions(text, tokens)
-            if mention.last <= target[0] or mention.first >= target[1]
-        ]
-        spans = sorted([*others, target])
-        assertions = _assert_all(text, tokens, sections, spans)
-        return assertions[spans.index(target)]
+        document = _read(text)
+        return document.assert_tokens(token_span(document.tokens, start, end))
 
 
-def _token_range(tokens: Tokens, start: int, end: int) -> tuple[int, int]:
-    """Give the half-open range of tokens that overlap ``start:end``; empty when the span holds none."""
-    first = bisect_right(tokens.ends, start)
-    return first, max(first, bisect_left(tokens.starts, end))
+def _read(text: str) -> Document:
+    return _read_short(text) if len(text) <= _LONG else _read_long(text)
 
 
-def _facts(
-    text: str, tokens: Tokens, sections: tuple[Section, ...], mentions: tuple[Mention, ...]
-) -> tuple[NoteFact, ...]:
-    spans = [(mention.first, mention.last) for mention in mentions]
-    assertions = _assert_all(text, tokens, sections, spans)
-    starts = [section.start for section in sections]
-    facts = []
-    for mention, assertion in zip(mentions, assertions, strict=True):
-        start, end = tokens.starts[mention.first], tokens.ends[mention.last - 1]
-        section = sections[bisect_right(starts, start) - 1]
-        concept = mention.concept
-        facts.append(NoteFact(concept.kind, concept.code, text[start:end], start, end, section.name, assertion))
-    return tuple(facts)
+@lru_cache(maxsize=_DOCUMENTS)
+def _read_short(text: str) -> Document:
+    return Document(text)
 
 
-def _assert_all(
-    text: str, tokens: Tokens, sections: tuple[Section, ...], spans: list[tuple[int, int]]
-) -> list[Assertion]:
-    """Assert sorted, disjoint token spans, section by section and sentence by sentence."""
-    result: list[Assertion] = []
-    at = 0
-    for section in sections:
-        for sentence in split_sentences(text, tokens, section.body, section.end):
-            inside = []
-            while at < len(spans) and spans[at][0] < sentence.last:
-                inside.append(spans[at])
-                at += 1
-            if inside:
-                result.extend(assert_concepts(tokens, sentence, inside, section.default))
-    result.extend(Assertion() for _ in spans[at:])
-    return result
+@lru_cache(maxsize=1)
+def _read_long(text: str) -> Document:
+    return Document(text)
 
 
 @cache

@@ -6,6 +6,7 @@ Pure: examples in, a table out; reading the files of a corpus is in :func:`read_
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -62,6 +63,11 @@ def _words() -> re.Pattern[str]:
     return re.compile(r"\S+")
 
 
+@cache
+def _letters() -> re.Pattern[str]:
+    return re.compile(r"\w+")
+
+
 def locate(concept: str, sentence: str) -> tuple[int, int] | None:
     """Find the marked concept, which the corpora write in capitals, in its sentence; else in any case."""
     words = _words().findall(concept)
@@ -93,6 +99,15 @@ def read_negex(lines: Iterable[str]) -> list[Example]:
         historical, other = (cells[5] == "Historical", cells[6] != "Patient") if context else (None, None)
         examples.append(Example(sentence, *span, negation == "Negated", historical, other))
     return examples
+
+
+def first_half(sentence: str) -> bool:
+    """Whether a sentence belongs to the half that rules may be learnt from; the other half is only ever scored.
+
+    The halves are the even and the odd CRC-32 of the sentence's words, so that a sentence that repeats with other
+    punctuation or spacing is in one half only.
+    """
+    return zlib.crc32(" ".join(_letters().findall(sentence.lower())).encode("utf-8", "replace")) % 2 == 0
 
 
 def evaluate(examples: Sequence[Example], assertion: Assert = assert_span) -> tuple[Score, ...]:

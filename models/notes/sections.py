@@ -1,8 +1,9 @@
 """Sections of a note: known headings, and what each says of the statements below it.
 
 A heading is a known title at the start of a line, of a sentence, or behind a run of spaces (notes often arrive with
-their line breaks lost), followed by a colon; or a known title alone on its line. An unknown heading in capitals with a
-colon closes the section above it, so that its defaults do not run on.
+their line breaks lost), followed by a colon, or at the start of a line by a dash between spaces; or a known title alone
+on its line. An unknown heading in capitals with a colon closes the section above it, so that its defaults do not run
+on.
 """
 
 from __future__ import annotations
@@ -22,23 +23,40 @@ from models.notes.tokens import Tokens, tokenize
 PREAMBLE = "note"  # section of whatever stands before the first heading
 OTHER = "other"  # section of an unknown heading
 _COLONS = (":", "：")
+_HISTORIES = ("HISTORY", "HX")
+_PAST_WORDS = frozenset({"past", "previous", "prior", "pmh", "pmhx", "psh", "pshx"})
+_NOW_WORDS = frozenset(
+    {"clinical", "social", "present", "patient", "interval", "drug", "medication", "sexual", "occupational", "family"}
+    | {"developmental", "birth", "brief", "indication", "presenting", "travel", "limited", "pertinent", "relevant"}
+)
+_DASHES = ("-", "\u2013", "\u2014")
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A stretch of a note: the heading is ``start:body``, the statements are ``body:end``."""
+    """A stretch of a note: the heading is ``start:body``, the statements are ``body:end``.
+
+    Parameters
+    ----------
+    default
+        How its statements stand unless their words say otherwise.
+    denies_past
+        Whether what it denies is denied of the past too.
+    """
 
     name: str
     start: int
     body: int
     end: int
     default: Assertion
+    denies_past: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
     name: str
     default: Assertion
+    denies_past: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +79,7 @@ def _default(entry: dict[str, Any]) -> Assertion:
 def _titles() -> PhraseTrie[_Kind]:
     phrases: list[tuple[tuple[str, ...], _Kind]] = []
     for name, entry in read_toml("sections.toml").items():
-        kind = _Kind(name, _default(entry))
+        kind = _Kind(name, _default(entry), bool(entry.get("denies_past", False)))
         phrases.extend((tokenize(title).norms, kind) for title in entry["titles"])
     return PhraseTrie(phrases)
 
@@ -79,7 +97,7 @@ def find_sections(text: str, tokens: Tokens) -> tuple[Section, ...]:
         headings.insert(0, _Heading(0, 0, _Kind(PREAMBLE, Assertion())))
     ends = [heading.start for heading in headings[1:]] + [len(text)]
     return tuple(
-        Section(heading.kind.name, heading.start, heading.body, end, heading.kind.default)
+        Section(heading.kind.name, heading.start, heading.body, end, heading.kind.default, heading.kind.denies_past)
         for heading, end in zip(headings, ends, strict=True)
     )
 
@@ -97,7 +115,16 @@ def _merge(known: list[_Heading], unknown: list[_Heading]) -> list[_Heading]:
 
 def _unknown(text: str) -> Iterator[_Heading]:
     for match in _unknown_heading().finditer(text):
-        yield _Heading(match.start(), match.end(), _Kind(OTHER, Assertion()))
+        yield _Heading(match.start(), match.end(), _Kind(OTHER, _by_words(match.group())))
+
+
+def _by_words(heading: str) -> Assertion:
+    """Say how statements stand below a heading that is no known title: "CARDIAC HISTORY", "PREVIOUS OPERATIONS"."""
+    words = frozenset(heading.lower().replace("/", " ").strip(": ").split())
+    past = not words.isdisjoint(_PAST_WORDS) or (
+        heading.rstrip(": ").endswith(_HISTORIES) and words.isdisjoint(_NOW_WORDS)
+    )
+    return Assertion(historical=True) if past else Assertion()
 
 
 def _known(text: str, tokens: Tokens) -> Iterator[_Heading]:
@@ -107,8 +134,16 @@ def _known(text: str, tokens: Tokens) -> Iterator[_Heading]:
         if last < len(tokens) and tokens.norms[last] in _COLONS and text[end : tokens.starts[last]].strip(" \t") == "":
             if place == "line" or (place == "break" and not text[start].islower()):
                 yield _Heading(start, tokens.ends[last], kind)
+        elif place == "line" and last < len(tokens) and _dashed(text, end, tokens.starts[last]):
+            yield _Heading(start, tokens.ends[last], kind)
         elif _closed(text, end) and (place == "line" or _bracketed(text, start)):
             yield _Heading(start, end, kind)
+
+
+def _dashed(text: str, end: int, dash: int) -> bool:
+    """Whether a dash between spaces follows on the line: "Allergies - none"."""
+    between = text[end:dash]
+    return text[dash] in _DASHES and between.strip(" \t") == "" != between and text[dash + 1 : dash + 2] in (" ", "\t")
 
 
 def _place(text: str, start: int) -> str:

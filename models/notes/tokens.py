@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from functools import cache, lru_cache
+
+Span = tuple[int, int]  # tokens first to last (exclusive)
 
 _IDEOGRAPHS = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _DASHES = "\\-\u2010-\u2013"
@@ -77,6 +80,11 @@ def stem(norm: str) -> str:
     return norm[:-1] if norm.endswith("s") and not norm.endswith(("ss", "us", "is")) else norm
 
 
+def is_year(word: str) -> bool:
+    """Whether a token is a year from 1900 to 2099."""
+    return len(word) == 4 and word.isdecimal() and word.startswith(("19", "20"))
+
+
 def tokenize(text: str) -> Tokens:
     """Split ``text`` into tokens, in linear time."""
     starts: list[int] = []
@@ -87,3 +95,9 @@ def tokenize(text: str) -> Tokens:
         ends.append(match.end())
         norms.append(normalise(match.group()))
     return Tokens(tuple(starts), tuple(ends), tuple(norms), tuple(stem(norm) for norm in norms))
+
+
+def token_span(tokens: Tokens, start: int, end: int) -> Span:
+    """Give the half-open range of tokens that overlap ``start:end``; empty when the span holds none."""
+    first = bisect_right(tokens.ends, start)
+    return first, max(first, bisect_left(tokens.starts, end))

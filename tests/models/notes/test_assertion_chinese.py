@@ -80,3 +80,21 @@ def test_twins_give_the_same_facts(english: str, chinese: str) -> None:
 
     assert facts(english)
     assert facts(english) == facts(chinese)
+
+
+@pytest.mark.parametrize(
+    ("text", "surface", "expected"),
+    [
+        ("右肺结节，考虑肺癌可能。", "肺结节", set()),
+        ("右肺结节，考虑肺癌可能。", "肺癌", {"uncertain"}),
+        ("右肺结节，转移可能性不大。", "肺结节", set()),
+        ("发热，梅毒阴性。", "发热", set()),
+        ("发热，梅毒阴性。", "梅毒", {"negated"}),
+        ("3年前脑梗死。", "脑梗死", {"historical"}),
+        ("患者不吸烟。", "吸烟", {"negated"}),
+        ("青霉素过敏。", "青霉素", {"historical"}),
+        ("嘱戒烟。", "戒烟", {"hypothetical"}),
+    ],
+)
+def test_a_chinese_comma_ends_what_is_said_behind_a_concept(text: str, surface: str, expected: set[str]) -> None:
+    assert words(said(text, surface)) == expected

@@ -134,10 +134,10 @@ def test_what_might_come_is_hypothetical(text: str, surface: str) -> None:
     ("text", "surface", "expected"),
     [
         ("Her mother had dementia.", "dementia", {"family"}),
-        ("Family history of epilepsy.", "epilepsy", {"family"}),
-        ("No family history of dementia.", "dementia", {"family", "negated"}),
+        ("Family history of epilepsy.", "epilepsy", {"family", "historical"}),
+        ("No family history of dementia.", "dementia", {"family", "historical", "negated"}),
         ("Dementia runs in the family.", "dementia", {"family"}),
-        ("Stroke in his father at age 50.", "stroke", {"family"}),
+        ("Stroke in his father at age 50.", "stroke", {"family", "historical"}),
         ("He lives with his wife, who has dementia.", "dementia", {"other"}),
         ("Her daughter reports memory loss.", "memory loss", set()),
         ("Mother denies fever.", "fever", {"negated"}),
@@ -180,3 +180,31 @@ def test_only_what_the_patient_has_now_is_present() -> None:
     assert not said("She has no dementia.", "dementia").present
     assert not said("Her mother had dementia.", "dementia").present
     assert not said("Possible dementia.", "dementia").present
+
+
+@pytest.mark.parametrize(
+    ("text", "surface", "expected"),
+    [
+        ("He is allergic to penicillin.", "penicillin", {"historical"}),
+        ("A woman with epilepsy who presents with headache.", "epilepsy", {"historical"}),
+        ("A woman with epilepsy who presents with headache.", "headache", set()),
+        ("No known epilepsy.", "epilepsy", {"negated", "historical"}),
+        ("Known epilepsy.", "epilepsy", set()),
+        ("History of epilepsy since 2010, stroke.", "stroke", {"historical"}),
+        ("Stroke at age 50.", "Stroke", {"historical"}),
+        ("Stroke (2015).", "Stroke", {"historical"}),
+        ("A 10-year history of epilepsy.", "epilepsy", {"historical"}),
+        ("A 3-day history of headache.", "headache", set()),
+        ("He was advised to stop smoking.", "smoking", {"hypothetical"}),
+        ("His mother-in-law has dementia.", "dementia", {"other"}),
+        ("Lives with wife who smokes.", "smokes", {"other"}),
+        ("One of her uncles was diagnosed with leukemia.", "leukemia", {"family"}),
+        ("The father of the patient died with a stroke.", "stroke", {"family"}),
+        ("Nobody in the family was diagnosed with cancer.", "cancer", {"negated", "family"}),
+        ("Family medical history is significant for diabetes.", "diabetes", {"family", "historical"}),
+        ("Her mother currently has lung cancer.", "lung cancer", {"family"}),
+        ("The fracture has healed, surgery was done.", "surgery", set()),
+    ],
+)
+def test_more_of_time_and_person(text: str, surface: str, expected: set[str]) -> None:
+    assert words(said(text, surface)) == expected

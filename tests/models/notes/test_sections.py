@@ -42,6 +42,8 @@ def test_a_heading_names_the_section_of_its_facts() -> None:
         "epilepsy": "family_history",
         "warfarin": "medications",
         "penicillin": "allergies",
+        "BP 120": "other",
+        "80": "other",
         "fever": "other",
         "Hippocampal sclerosis": "impression",
         "hemorrhage": "impression",
@@ -56,8 +58,8 @@ def test_a_heading_names_the_section_of_its_facts() -> None:
         ("Hypertension", {"historical"}),
         ("stroke", {"historical", "negated"}),
         ("Atrial fibrillation", {"historical"}),
-        ("dementia", {"family"}),
-        ("epilepsy", {"family", "negated"}),
+        ("dementia", {"family", "historical"}),
+        ("epilepsy", {"family", "historical", "negated"}),
         ("warfarin", set()),
         ("penicillin", {"historical"}),
         ("fever", set()),
@@ -142,3 +144,33 @@ def test_sentences_end_where_they_should(text: str, count: int) -> None:
 
 def test_an_endless_sentence_is_cut() -> None:
     assert len(sentences("word " * (3 * MAX_TOKENS))) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "surface", "expected"),
+    [
+        ("Allergies - penicillin", "penicillin", {"historical"}),
+        ("CARDIAC HISTORY: atrial fibrillation.", "atrial fibrillation", {"historical"}),
+        ("PREVIOUS OPERATIONS: craniotomy.", "craniotomy", {"historical"}),
+        ("HOSPITAL HISTORY OF TODAY: fever.", "fever", set()),
+        ("Social history: denies alcohol.", "alcohol", {"negated", "historical"}),
+        ("Social history: smokes.", "smokes", set()),
+        ("TOBACCO: Quit smoking in 1958.", "TOBACCO", {"historical"}),
+        ("Recommendations: MRI.", "MRI", {"hypothetical"}),
+        ("吸烟史：无。", "吸烟史", {"negated", "historical"}),
+    ],
+)
+def test_a_heading_says_how_what_stands_below_it_is_meant(text: str, surface: str, expected: set[str]) -> None:
+    assert words(said(text, surface)) == expected
+
+
+def test_what_opens_a_list_holds_for_its_items() -> None:
+    listed = analyze("Past history is significant for: 1. Stroke 2. Epilepsy\n3. Migraine\nHe has a headache.").facts
+
+    assert [item.assertion.historical for item in listed] == [True, True, True, False]
+    bulleted = analyze("Return for:\n- fever\n- vomiting\nHe has a headache.").facts
+    assert [item.assertion.hypothetical for item in bulleted] == [True, True, False]
+
+
+def test_a_finished_sentence_opens_no_list() -> None:
+    assert words(said("History of stroke.\n1. Headache", "Headache")) == set()
