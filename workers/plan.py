@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from node.settings import Destination
+from node.settings import MESSAGES, Destination
 from workers.results import BUILDERS, PROFILED
+from workers.results.addressing import PLAIN, Addressing, addressing_of
 from workers.results.profile import DEFAULT, Profile
 
 #: Kinds that show pixels of the images.
@@ -46,15 +47,32 @@ class Plan:
 
     @property
     def _accepted(self) -> frozenset[str]:
-        return frozenset(kind for item in self.destinations for kind in item.accepts)
+        accepted = frozenset(kind for item in self.destinations for kind in item.accepts)
+        attached = any(item.attach_pdf for item in self.forms("oru"))
+        return accepted | {"pdf"} if attached else accepted
+
+    def forms(self, kind: str) -> tuple[Addressing, ...]:
+        """Forms in which the messages of a kind are written, each once; none where nobody takes them."""
+        found = [addressing_of(item, kind) for item in self.destinations if kind in item.accepts]
+        return tuple(dict.fromkeys(found))
+
+    @property
+    def reports(self) -> tuple[Addressing, ...]:
+        """Forms of the ORU: the plain one where nobody takes any, since the web pages show it."""
+        return self.forms("oru") or (PLAIN,)
+
+    def wanted(self) -> set[tuple[str, str]]:
+        """Kind and form of all that a report consists of."""
+        objects = {(kind, form(kind, profile).key) for profile in self.profiles for kind in self.kinds(profile)}
+        return objects | {("oru", addressing.key) for addressing in self.reports}
 
     def receivers(self, kind: str, profile: str) -> list[str]:
-        """Names of the destinations that get a kind in a profile."""
-        return [
-            item.name
-            for item in self.destinations
-            if kind in item.accepts and form(kind, profile_of(item)).key == profile
-        ]
+        """Names of the destinations that get a kind in a profile, or a message in a form."""
+        return [item.name for item in self.destinations if kind in item.accepts and _key(kind, item) == profile]
+
+
+def _key(kind: str, destination: Destination) -> str:
+    return addressing_of(destination, kind).key if kind in MESSAGES else form(kind, profile_of(destination)).key
 
 
 def make_plan(destinations: Iterable[Destination], chosen: Collection[str]) -> Plan:

@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 from sqlalchemy.orm import Session
 
-from models import notes
 from models.contracts import InputDeclined, ModelError, Prediction
+from models.notes import engines
 from models.outputs import check_output
 from node.broker import BUILD, Task
 from node.errors import BrokerUnavailable, OverreadError
@@ -28,6 +28,7 @@ def infer(context: Context, job_id: str) -> None:
     """Claim, load, check, predict, keep; then ask for the results to be built."""
     with context.records.write() as session:
         job = jobs.claim(session, job_id, context.name, context.settings.workers.lease_seconds)
+        priority = jobs.urgency(job) if job is not None else ""
     if job is None:
         return
     path = f"predictions/{job_id}.{job.attempts}"
@@ -46,7 +47,7 @@ def infer(context: Context, job_id: str) -> None:
         _if_held(context, job_id, lambda session, held: jobs.retry_or_fail(session, held, reason, limit))
     else:
         _if_held(context, job_id, lambda session, held: _inferred(context, session, held, prediction, path))
-        _send(context, Task(BUILD, job_id, job.attempts, job.priority))
+        _send(context, Task(BUILD, job_id, job.attempts, priority))
         context.log.info("job.inferred", job=job_id, model=job.model, seconds=round(time.perf_counter() - began, 3))
 
 
@@ -86,8 +87,9 @@ def analyse(context: Context, note_id: str) -> None:
         if note is None or note.state is not NoteState.QUEUED:
             return
         text = note.text
+    wanted = context.settings.notes
     try:
-        analysis = notes.analyze(text)
+        analysis = engines.load(wanted.engine, wanted.model).analyze(text)
     except Exception as exc:  # a report without this note is better than none
         _note_failed(context, note.id, text, _reason(exc))
         return
@@ -96,6 +98,7 @@ def analyse(context: Context, note_id: str) -> None:
         if note.state is not NoteState.QUEUED or note.text != text:
             return  # replaced in between: the newer text is queued by itself
         save_analysis(session, note, gather.fact_rows(analysis), analysis.language, list(analysis.sections))
+        note.engine = f"{analysis.engine} {analysis.version}"[:100]
         jobs.rebuild(session, studies_for_note(session, note), "a note came")
 
 

@@ -9,7 +9,7 @@ from node import durable
 from node.delivery.transport import Item, Outcome
 from node.settings import Destination, Settings
 
-SUFFIX = {"oru": ".hl7"}
+SUFFIX = {"oru": ".hl7", "alert": ".hl7"}
 
 
 def deliver(destination: Destination, items: Sequence[Item], settings: Settings) -> Iterator[Outcome]:

@@ -24,6 +24,8 @@ RECORD_SECONDS = 0.25
 """How long an outcome waits for others. What a crash takes away is sent again, and the receiver knows it already."""
 MOST_UNRECORDED = 500
 """Outcomes that wait while the records are busy; with more of them nothing is sent until they are written."""
+ALERT_LOOK_SECONDS = 1.0
+"""How often a destination that is busy with other messages is asked whether an alert waits: it then goes next."""
 ORDERED = frozenset({"mllp"})
 """Kinds of destinations where nothing overtakes its elders."""
 
@@ -55,8 +57,8 @@ class Outbox:
         items = {row.id: Item(row.id, row.kind, row.uid, row.study_uid, root / row.path) for row in rows}
         self._unrecorded = True
         with self._records.write() as session:
-            started = results.start(session, list(items))
-        self._send([items[key] for key in started])
+            started = set(results.start(session, list(items)))
+        self._send([item for key, item in items.items() if key in started])  # in the order in which they are due
         self._unrecorded = False
         return len(started)
 
@@ -77,14 +79,26 @@ class Outbox:
     def _send(self, items: Sequence[Item]) -> None:
         """Send, and record outcomes a handful at a time; what was not tried has its turn in the next round."""
         left = {item.delivery for item in items}
+        looked = time.monotonic()
         with closing(self._outcomes(items)) as outcomes, closing(_Recorder(self._record)) as recorder:
             for outcome in outcomes:
                 recorder.put(outcome)
                 left.discard(outcome.delivery)
+                if left and time.monotonic() - looked >= ALERT_LOOK_SECONDS:
+                    if self._alert_waits():
+                        break
+                    looked = time.monotonic()
             recorder.finish()
         if left:
             with self._records.write() as session:
                 results.put_back(session, sorted(left))
+
+    def _alert_waits(self) -> bool:
+        """Whether what is being sent has to make room: an alert came, and these are other messages."""
+        if results.ALERT not in self.destination.accepts:
+            return False
+        with self._records.read() as session:
+            return results.alert_waits(session, self.destination.name)
 
     def _outcomes(self, items: Sequence[Item]) -> Generator[Outcome, None, None]:
         """Yield what the transport says; where nothing went through at all, its error is the outcome of everything."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import uuid
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, joinedload
 
+from node.decide.priority import most_urgent
 from node.decide.rules import Wanted
 from node.records import timeline
 from node.records.schema import Job, Series, Study, now
@@ -18,6 +19,12 @@ from node.records.states import JobState, StudyState, check
 
 NAMESPACE = uuid.UUID("6f7665c2-7265-5ead-9a00-6a6f62000000")
 """Job ids are UUIDv5 in this namespace: the same work asked for twice is the same row."""
+
+REOPENED = "job.reopened"
+"""Kind of the timeline's line that says that a report is looked at again."""
+
+FRESH_DAYS = 30
+"""How long a report is looked at again when laboratory values come: those of last year's study are no news for it."""
 
 FINAL = frozenset({JobState.DONE, JobState.DECLINED, JobState.FAILED, JobState.SUPERSEDED})
 
@@ -41,7 +48,7 @@ def ask(session: Session, study: Study, series: Series, wanted: Wanted, input_di
         rule=wanted.rule,
         input_digest=input_digest,
         destinations=list(wanted.destinations),
-        priority=wanted.priority,
+        priority=wanted.rule_priority,
     )
     session.add(job)
     timeline.add(
@@ -147,7 +154,12 @@ def requeue_lost(session: Session, max_attempts: int) -> int:
 def waiting(session: Session) -> Sequence[Job]:
     """Return the jobs that wait for a worker: to infer (QUEUED) or to build (INFERRED)."""
     query = select(Job).where(Job.state.in_((JobState.QUEUED, JobState.INFERRED))).order_by(Job.created_at)
-    return session.scalars(query).all()
+    return session.scalars(query.options(joinedload(Job.study))).all()
+
+
+def urgency(job: Job) -> str:
+    """Return how urgent a job is in the queue: as its study is by now, and as its rule asks for."""
+    return most_urgent(job.study.priority, job.priority)
 
 
 def rebuild(session: Session, studies: Iterable[Study], reason: str) -> int:
@@ -161,14 +173,54 @@ def rebuild(session: Session, studies: Iterable[Study], reason: str) -> int:
     return len(done)
 
 
-def reopen(session: Session, job: Job, reason: str) -> None:
-    """Send a finished job back to the building of its results."""
+def values_came(session: Session, people: Collection[int]) -> int:
+    """Ask for another look at the recent reports of a person of whom laboratory values came; returns how many.
+
+    Most values concern no report: the build finds that out, and then nothing of it stands on the timeline.
+    """
+    return rebuild_recent(session, people, "laboratory values came", quiet=True)
+
+
+def rebuild_recent(session: Session, people: Collection[int], reason: str, *, quiet: bool = False) -> int:
+    """Ask for another look at the recent reports of a person; returns how many.
+
+    ``people`` are the person's rows (:func:`node.records.patients.same_person`). A report that waits to be looked at
+    already is not asked for twice, so that fifty messages in a minute are a look or two. ``quiet`` leaves the timeline
+    as it is.
+    """
+    query = (
+        select(Job)
+        .join(Job.study)
+        .where(
+            Study.patient_fk.in_(people),
+            Study.first_instance_at >= now() - dt.timedelta(days=FRESH_DAYS),
+            Job.state == JobState.DONE,
+        )
+    )
+    done = session.scalars(query).all()
+    for job in done:
+        reopen(session, job, reason, quiet=quiet)
+    return len(done)
+
+
+def reopen(session: Session, job: Job, reason: str, *, quiet: bool = False) -> None:
+    """Send a finished job back to the building of its results; ``quiet`` leaves the timeline as it is."""
     step(job, JobState.INFERRED, reason)
     study = session.get_one(Study, job.study_fk)
     if study.state in (StudyState.DONE, StudyState.FAILED):
         check(study.state, StudyState.ANALYSING)
         study.state = StudyState.ANALYSING
-    timeline.add(session, "job.reopened", f"{job.model}: report is looked at again: {reason}.", study=study)
+    if not quiet:
+        timeline.add(session, REOPENED, f"{job.model}: report is looked at again: {reason}.", study=study)
+
+
+def finish(session: Session, job: Job, digest: str, assessment: Mapping[str, Any], *, changed: bool = True) -> None:
+    """Record that a job's results are built; ``changed`` says whether this brought anything."""
+    job.context_digest = digest
+    job.assessment = dict(assessment)
+    step(job, JobState.DONE)
+    job.finished_at = now()
+    settle(session, job.study_fk, quiet=not changed)
 
 
 def again_by_hand(session: Session, study: Study, wanted: Collection[str]) -> int:
@@ -194,8 +246,8 @@ def again_by_hand(session: Session, study: Study, wanted: Collection[str]) -> in
     return queued
 
 
-def settle(session: Session, study_fk: int) -> None:
-    """Finish the study when all of its jobs are finished."""
+def settle(session: Session, study_fk: int, *, quiet: bool = False) -> None:
+    """Finish the study when all of its jobs are finished; ``quiet`` leaves the timeline as it is if all went well."""
     session.flush()
     study = session.get_one(Study, study_fk)
     states = set(session.scalars(select(Job.state).where(Job.study_fk == study_fk)))
@@ -204,6 +256,8 @@ def settle(session: Session, study_fk: int) -> None:
     after = StudyState.FAILED if JobState.FAILED in states else StudyState.DONE
     check(study.state, after)
     study.state = after
+    if quiet and after is StudyState.DONE:
+        return
     level: timeline.Level = "error" if after is StudyState.FAILED else "info"
     timeline.add(session, f"study.{after.value}", f"Analysis is {after.value}.", study=study, level=level)
 

@@ -29,7 +29,7 @@ RANK = {"STAT": 0, "ASAP": 1, "ROUTINE": 2}
 
 
 def match_study(session: Session, study: Study) -> Order | None:
-    """Find the order of a study, and take over its priority.
+    """Find the order of a study, and take over its priority; an order that does not hold any more is let go.
 
     Writes one timeline line when it matches for the first time, and a warning when the only orders that fit are
     another patient's, or cancelled.
@@ -41,6 +41,9 @@ def match_study(session: Session, study: Study) -> Order | None:
     if active:
         _link(session, study, active[0])
         return active[0]
+    if study.order_fk is not None:
+        study.order = None
+        session.flush()
     if own:
         _say_once(session, study, "order.cancelled", "The study's order was cancelled; it is not used")
     elif candidates:

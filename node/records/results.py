@@ -14,11 +14,15 @@ from sqlalchemy.orm import Session
 from node.errors import StateError
 from node.records import timeline
 from node.records.schema import Delivery, Job, Result, Study, now
-from node.records.states import TRANSITIONS, DeliveryState, Level, check
+from node.records.states import TAKEN, TRANSITIONS, DeliveryState, Level, check
 
 ACTIVE = (DeliveryState.QUEUED, DeliveryState.SENDING, DeliveryState.RETRYING)
 WAITING = (DeliveryState.QUEUED, DeliveryState.RETRYING)
 PLAIN_SUCCESS = "0x0000"
+ALERT = "alert"
+"""Kind of the message on a critical finding: it goes before all others."""
+ALERT_RETRY_SECONDS = 30.0
+"""Longest wait between two tries of an alert, whatever the other waits have grown to."""
 COLLECT_SECONDS = 2.0
 """How long what was accepted waits for the rest of its study, to be asked commitment for in one request."""
 
@@ -42,6 +46,32 @@ class Answer:
     def told(self) -> tuple[str, str]:
         """Status and reason, as the timeline has them."""
         return self.status, self.reason
+
+
+@dataclass(frozen=True, slots=True)
+class UnacknowledgedAlert:
+    """An alert on its way. No patient data.
+
+    Parameters
+    ----------
+    delivery, study
+        Ids of their rows.
+    control_id
+        MSH-10 of the message.
+    since
+        When it was queued for the destination.
+    status
+        What the other side said last, "" if it was not asked yet.
+    """
+
+    delivery: int
+    study: int
+    destination: str
+    control_id: str
+    state: DeliveryState
+    since: dt.datetime
+    attempts: int
+    status: str
 
 
 def add(session: Session, job: Job, result: Result, destinations: Iterable[str]) -> Result:
@@ -73,13 +103,14 @@ def newest(session: Session, job: Job, kind: str, profile: str = "") -> Result |
 
 
 def due(session: Session, destination: str, limit: int, *, ordered: bool = False) -> Sequence[Any]:
-    """Return what a destination is owed now, oldest first: ``id, kind, uid, path, study_uid``.
+    """Return what a destination is owed now, alerts first, then the oldest: ``id, kind, uid, path, study_uid``.
 
     Parameters
     ----------
     ordered
         Whether nothing may overtake its elders, as with HL7 messages: of each kind and study the eldest alone is due,
-        also while that one waits for another try. Objects with UIDs need no order, and wait for nobody.
+        also while that one waits for another try; an alert does not wait for another kind. Objects with UIDs need no
+        order, and wait for nobody.
     """
     query = (
         select(Delivery.id, Result.kind, Result.uid, Result.path, Study.uid.label("study_uid"))
@@ -87,7 +118,7 @@ def due(session: Session, destination: str, limit: int, *, ordered: bool = False
         .join(Result.job)
         .join(Job.study)
         .where(Delivery.destination == destination, Delivery.state.in_(WAITING), Delivery.next_at <= now())
-        .order_by(Delivery.id)
+        .order_by((Result.kind == ALERT).desc(), Delivery.id)
         .limit(limit)
     )
     if ordered:
@@ -103,6 +134,37 @@ def _eldest(destination: str) -> Any:
         .where(Delivery.destination == destination, Delivery.state.in_(ACTIVE))
         .group_by(Job.study_fk, Result.kind)
     )
+
+
+def alert_waits(session: Session, destination: str) -> bool:
+    """Whether an alert became due for a destination that is busy with other messages."""
+    query = (
+        select(Delivery.id)
+        .join(Delivery.result)
+        .where(
+            Delivery.destination == destination,
+            Delivery.state == DeliveryState.QUEUED,
+            Delivery.next_at <= now(),
+            Result.kind == ALERT,
+        )
+        .limit(1)
+    )
+    return session.scalar(query) is not None
+
+
+def unacknowledged_alerts(session: Session) -> list[UnacknowledgedAlert]:
+    """Return the alerts that their destination has not accepted, oldest first, those given up among them."""
+    query = (
+        select(Delivery, Result.uid, Job.study_fk)
+        .join(Delivery.result)
+        .join(Result.job)
+        .where(Result.kind == ALERT, Delivery.state.not_in(TAKEN))
+        .order_by(Delivery.id)
+    )
+    return [
+        UnacknowledgedAlert(row.id, study, row.destination, uid, row.state, row.created_at, row.attempts, row.status)
+        for row, uid, study in session.execute(query)
+    ]
 
 
 def start(session: Session, ids: Sequence[int]) -> list[int]:
@@ -137,7 +199,7 @@ def accepted(session: Session, answers: Sequence[Answer], *, commit: bool = Fals
 def refused(session: Session, answers: Sequence[Answer], again: Again) -> None:
     """Record that objects were not taken, or not kept, and when they are tried again."""
     rows = _rows(session, answers, DeliveryState.RETRYING)
-    retries = [again(row.attempts, row.created_at) for row, _ in rows]
+    retries = [_sooner(row.kind, again(row.attempts, row.created_at)) for row, _ in rows]
     waiting = [(pair, at) for pair, at in zip(rows, retries, strict=True) if at is not None]
     lost = [pair for pair, at in zip(rows, retries, strict=True) if at is None]
     values = [{"next_at": at, "commit_at": None} for _, at in waiting]
@@ -151,6 +213,10 @@ def refused(session: Session, answers: Sequence[Answer], again: Again) -> None:
     for (study, kind, destination, said), count in Counter((*_of(row), answer.told) for row, answer in lost).items():
         text = f"{_count(kind, count)} given up for {destination}: {said[1] or said[0]}"
         timeline.add(session, "delivery.failed", text, study=study, level="error")
+
+
+def _sooner(kind: str, at: dt.datetime | None) -> dt.datetime | None:
+    return at if kind != ALERT or at is None else min(at, now() + dt.timedelta(seconds=ALERT_RETRY_SECONDS))
 
 
 def put_back(session: Session, ids: Sequence[int]) -> None:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, exists, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, case, exists, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session, joinedload, selectinload
 
 from node.decide.completeness import told
-from node.records import evidence, timeline
+from node.records import attention, evidence, observations, patients, timeline
 from node.records.schema import (
     Delivery,
     Event,
@@ -37,11 +37,17 @@ MAX_ROWS = 300
 """Longest worklist; a reader filters instead of scrolling further."""
 MAX_NOTES = 20
 MAX_OBSERVATIONS = 60
+MAX_COURSE = 400
+"""Most laboratory values that courses are drawn of, newest first."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorklistQuery:
-    """What the filter box asks for. ``state`` "attention" means those that need a person; ``days`` 0 means all."""
+    """What the filter box asks for.
+
+    ``state`` "attention" means those that need a person, "critical" those with a critical finding, "identity" those
+    whose patient is in question; ``days`` 0 means all.
+    """
 
     text: str = ""
     state: str = ""
@@ -53,12 +59,14 @@ class WorklistQuery:
 class WorklistRow:
     """One study of the worklist, with how many deliveries are in which state (results in force only).
 
-    ``short`` is what lacks where the study was judged incomplete.
+    ``short`` is what lacks where the study was judged incomplete; ``doubt`` says in what words its patient is in
+    question, "" if not.
     """
 
     study: Study
     deliveries: Mapping[DeliveryState, int]
     short: Shortfall | None = None
+    doubt: str = ""
 
     @property
     def jobs(self) -> list[Job]:
@@ -88,14 +96,15 @@ def shortage(short: Shortfall | None) -> str:
 
 
 def worklist(session: Session, query: WorklistQuery) -> list[WorklistRow]:
-    """Return the studies in reading order: priority, then those that need attention, then the newest arrival."""
+    """Return the studies in reading order: priority, critical findings, those that need attention, newest arrival."""
     rank = case((Study.priority == "STAT", 0), (Study.priority == "ASAP", 1), else_=2)
+    critical = case((attention.critical(), 0), else_=1)
     urgent = case((_needs_attention(), 0), else_=1)
     statement = (
         select(Study)
         .join(Study.patient)
         .where(*_conditions(query))
-        .order_by(rank, urgent, Study.first_instance_at.desc(), Study.id.desc())
+        .order_by(rank, critical, urgent, Study.first_instance_at.desc(), Study.id.desc())
         .limit(min(query.limit, MAX_ROWS))
         .options(
             joinedload(Study.patient),
@@ -105,9 +114,10 @@ def worklist(session: Session, query: WorklistQuery) -> list[WorklistRow]:
         )
     )
     studies = session.scalars(statement).all()
-    counts = _delivery_counts(session, [study.id for study in studies])
-    short = evidence.shortfalls(session, [study.id for study in studies])
-    return [WorklistRow(study, counts.get(study.id, {}), short.get(study.id)) for study in studies]
+    ids = [study.id for study in studies]
+    counts, short = _delivery_counts(session, ids), evidence.shortfalls(session, ids)
+    doubts = attention.doubts(session, ids)
+    return [WorklistRow(row, counts.get(row.id, {}), short.get(row.id), doubts.get(row.id, "")) for row in studies]
 
 
 def _needs_attention() -> ColumnElement[bool]:
@@ -126,8 +136,9 @@ def _conditions(query: WorklistQuery) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
     if query.days > 0:
         conditions.append(Study.first_instance_at >= now() - dt.timedelta(days=min(query.days, 36500)))
-    if query.state == "attention":
-        conditions.append(_needs_attention())
+    special = {"attention": _needs_attention, "critical": attention.critical, "identity": attention.questioned}
+    if query.state in special:
+        conditions.append(special[query.state]())
     elif query.state in set(StudyState):
         conditions.append(Study.state == StudyState(query.state))
     columns = (Patient.name, Patient.patient_id, Study.accession_number, Study.description)
@@ -207,7 +218,7 @@ def study(session: Session, study_id: int) -> StudyView | None:
         study=row,
         images=dict(images),
         notes=_notes(session, row),
-        observations=_observations(session, row.patient_fk),
+        observations=_observations(session, row.patient),
         events=timeline.of_study(session, study_id),
         short=session.get(Shortfall, study_id),
         expected=_expected(session, row, sum(count for _, count in images)),
@@ -222,11 +233,11 @@ def _expected(session: Session, row: Study, count: int) -> list[str]:
 
 
 def _notes(session: Session, row: Study) -> Sequence[Note]:
-    """The patient's notes: those of this examination first, then the newest."""
+    """The person's notes, under whichever number they came: those of this examination first, then the newest."""
     own = case((and_(Note.accession_number == row.accession_number, Note.accession_number != ""), 0), else_=1)
     statement = (
         select(Note)
-        .where(Note.patient_fk == row.patient_fk)
+        .where(Note.patient_fk.in_(patients.same_person(session, row.patient)))
         .order_by(own, func.coalesce(Note.written_at, Note.received_at).desc())
         .limit(MAX_NOTES)
         .options(selectinload(Note.facts))
@@ -234,14 +245,26 @@ def _notes(session: Session, row: Study) -> Sequence[Note]:
     return session.scalars(statement).all()
 
 
-def _observations(session: Session, patient_fk: int) -> Sequence[Observation]:
-    statement = (
+def _observations(session: Session, patient: Patient) -> Sequence[Observation]:
+    """The person's values that were not withdrawn, newest first."""
+    return session.scalars(_values(session, patient).limit(MAX_OBSERVATIONS)).all()
+
+
+def values_of(session: Session, patient: Patient, codes: Iterable[str]) -> Sequence[Observation]:
+    """Return the person's numbers of these codes that were not withdrawn, newest first: what a course is drawn of."""
+    query = _values(session, patient).where(Observation.code.in_(list(codes)), Observation.number.is_not(None))
+    return session.scalars(query.limit(MAX_COURSE)).all()
+
+
+def _values(session: Session, patient: Patient) -> Select[Observation]:
+    return (
         select(Observation)
-        .where(Observation.patient_fk == patient_fk)
+        .where(
+            Observation.patient_fk.in_(patients.same_person(session, patient)),
+            Observation.status.not_in(observations.WITHDRAWN),
+        )
         .order_by(Observation.observed_at.desc(), Observation.id.desc())
-        .limit(MAX_OBSERVATIONS)
     )
-    return session.scalars(statement).all()
 
 
 @dataclass(frozen=True, slots=True)

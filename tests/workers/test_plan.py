@@ -6,6 +6,7 @@ from typing import Any
 
 from node.settings import Destination
 from workers.plan import make_plan, profile_of
+from workers.results.addressing import PLAIN
 from workers.results.profile import DEFAULT, Profile
 
 
@@ -65,3 +66,33 @@ def test_profiles_have_keys_of_their_own() -> None:
     assert len({profile.key for profile in profiles}) == 12
     assert max(len(profile.key) for profile in profiles) <= 40, "the records' column"
     assert profile_of(archive("a")).key == ""
+
+
+def test_messages_are_written_once_for_each_form_that_a_destination_wants() -> None:
+    form = {"receiving_application": "RIS2", "acknowledgement": "enhanced"}
+    others = [RIS.model_copy(update={"name": name, **form}) for name in ("b", "c")]
+    plan = make_plan([RIS, *others], [])
+    plain, addressed = plan.reports
+    assert (plain.key, addressed.application, addressed.enhanced) == ("", "RIS2", True)
+    assert plan.receivers("oru", "") == ["ris"]
+    assert plan.receivers("oru", addressed.key) == ["b", "c"]
+    assert {("oru", ""), ("oru", addressed.key)} <= plan.wanted()
+
+
+def test_a_message_is_written_though_nobody_takes_one() -> None:
+    plan = make_plan([archive("a")], [])
+    assert plan.reports == (PLAIN,)
+    assert plan.receivers("oru", "") == []
+
+
+def test_a_pdf_that_goes_along_with_a_message_is_built_and_sent_to_nobody_else() -> None:
+    plan = make_plan([RIS.model_copy(update={"attach_pdf": True})], [])
+    assert "pdf" in plan.kinds(DEFAULT)
+    assert plan.pictures
+    assert plan.receivers("pdf", "") == []
+
+
+def test_alerts_go_only_to_those_who_take_them() -> None:
+    plan = make_plan([RIS, RIS.model_copy(update={"name": "phone", "send": ("alert",), "attach_pdf": True})], [])
+    assert plan.receivers("alert", "") == ["phone"], "an alert carries no document"
+    assert make_plan([RIS], []).forms("alert") == ()

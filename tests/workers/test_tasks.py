@@ -31,13 +31,13 @@ def lines(context: Context, kind: str) -> list[str]:
 def test_a_note_that_the_engine_cannot_bear_is_failed_with_a_reason_and_reports_are_made_without_it(
     context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(text: str) -> None:
+    def broken(_engine: object, text: str) -> None:
         raise RuntimeError(text)
 
     with context.records.write() as session:
         study = factories.study(session)
         session.add(Note(patient=study.patient, document_number="N1", text="Memory loss."))
-    monkeypatch.setattr("models.notes.analyze", broken)
+    monkeypatch.setattr("models.notes.engine.RuleEngine.analyze", broken)
     tasks.analyse(context, "1")
     with context.records.read() as session:
         note = session.scalars(select(Note)).one()
@@ -45,6 +45,19 @@ def test_a_note_that_the_engine_cannot_bear_is_failed_with_a_reason_and_reports_
     said = lines(context, "note.failed")
     assert len(said) == 2, "one line of its message, one of the study"
     assert "Memory" not in "".join(said)
+
+
+def test_a_note_keeps_which_engine_read_it_and_what_it_says_in_numbers(context: Context) -> None:
+    text = "CT chest: 6 mm nodule in the left upper lobe."
+    with context.records.write() as session:
+        study = factories.study(session)
+        session.add(Note(patient=study.patient, document_number="N1", text=text))
+    tasks.analyse(context, "1")
+    with context.records.read() as session:
+        note = session.scalars(select(Note)).one()
+        assert note.engine.startswith("overread-rules ")
+        [nodule] = [fact for fact in note.facts if fact.code_value == "R91.1"]
+        assert (nodule.number, nodule.unit, nodule.side) == (6.0, "mm", "left")
 
 
 def test_a_build_whose_files_are_gone_fails_with_a_reason_instead_of_being_asked_for_for_ever(context: Context) -> None:

@@ -22,6 +22,7 @@ from pydicom.valuerep import DT
 
 from models.contracts import Code
 from models.facts import Experiencer
+from workers.results import telling
 from workers.results.common import ReportedFact, concept
 
 CLINICAL_INFORMATION = Code("55752-0", "LN", "Clinical Information")
@@ -33,6 +34,7 @@ KINDS: Mapping[str, Code] = {
     "procedure": Code("71388002", "SCT", "Procedure"),
     "medication": Code("410942007", "SCT", "Drug or medicament"),
     "risk_factor": Code("80943009", "SCT", "Risk factor"),
+    "measurement": Code("363787002", "SCT", "Observable entity"),
 }
 
 PRESENCE = Code("121052", "DCM", "Presence of property")
@@ -53,6 +55,9 @@ SUBJECTS: Mapping[Experiencer, Code] = {
 }
 
 SOURCE = Code("260753009", "SCT", "Source")
+QUANTITY = Code("NOTE-QUANTITY", "99OVERREAD", "Quantity as the note gives it")
+SIDE = Code("NOTE-SIDE", "99OVERREAD", "Side as the note gives it")
+WHEN = Code("NOTE-WHEN", "99OVERREAD", "Time as the note gives it")
 
 
 def clinical_information(facts: tuple[ReportedFact, ...]) -> ContainerContentItem:
@@ -75,6 +80,17 @@ def texts(facts: tuple[ReportedFact, ...]) -> Iterator[str]:
     """All free texts that :func:`clinical_information` writes."""
     for fact in facts:
         yield from (fact.code.meaning, fact.document_number, fact.section)
+        yield from (said for _, said in stated(fact))
+
+
+def stated(fact: ReportedFact) -> Iterator[tuple[Code, str]]:
+    """Give quantity, side and time of a fact, where its note gives them."""
+    if fact.quantity is not None:
+        yield QUANTITY, telling.quantity(fact.quantity)
+    if fact.side:
+        yield SIDE, fact.side
+    if fact.when:
+        yield WHEN, fact.when
 
 
 def _item(fact: ReportedFact) -> CodeContentItem:
@@ -103,7 +119,9 @@ def _modifier(name: Code, value: Code) -> CodeContentItem:
 
 
 def _sources(fact: ReportedFact) -> Iterator[ContentItem]:
-    """Where the words stand, as properties of the fact."""
+    """What else the note gives, and where the words stand, as properties of the fact."""
+    for name, said in stated(fact):
+        yield _property(name, said)
     if fact.document_number:
         yield _property(SOURCE, fact.document_number)
     where = f"section {fact.section}, " if fact.section else ""

@@ -13,7 +13,8 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 
 from models.contracts import Code, Finding, FloatArray, ModelCard, Prediction, Side
-from models.facts import Experiencer
+from models.facts import Experiencer, Quantity
+from models.fusion.contracts import Assessment
 from workers.results.profile import DEFAULT, Profile
 
 #: Name space of all UIDs that are derived here: never changed, or retries of older jobs would make new objects.
@@ -43,7 +44,8 @@ class ReportedFact:
     """One fact of a clinical note as the report shows it, with where it stands.
 
     ``kind`` is a :class:`models.facts.FactKind` value; ``document_number``, ``section``, ``start`` and ``end``
-    (character offsets into the note's text) lead back to the words.
+    (character offsets into the note's text) lead back to the words; ``quantity``, ``when`` and ``side`` are as in
+    :class:`models.facts.NoteFact`.
     """
 
     code: Code
@@ -58,6 +60,9 @@ class ReportedFact:
     written_at: dt.datetime | None = None
     start: int = 0
     end: int = 0
+    quantity: Quantity | None = None
+    when: str = ""
+    side: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +115,7 @@ class ResultInput:
     card
         The model's card.
     input_digest, context_digest
-        Digests of the instances, and of notes and order; they go into UIDs.
+        Digests of the instances, and of notes, order and assessment; they go into UIDs.
     job_id
         The job's identifier.
     now
@@ -121,6 +126,8 @@ class ResultInput:
         Facts of the patient's notes.
     order
         The order, where it is known.
+    assessment
+        What images and record say together; None where it was not made.
     institution
         Where the node stands, or "".
     predecessor
@@ -140,6 +147,7 @@ class ResultInput:
     software_version: str
     note_facts: tuple[ReportedFact, ...] = ()
     order: OrderContext | None = None
+    assessment: Assessment | None = None
     institution: str = ""
     predecessor: Predecessor | None = None
     key_slices: tuple[KeySlice, ...] = ()

@@ -5,26 +5,55 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from pydicom.dataset import Dataset
 
 from models.contracts import Code, Finding, Measurement
 from models.facts import Experiencer
 from node.hl7 import outbound
+from node.hl7.alert import CRITICAL_FLAG
 from node.hl7.outbound import Concept, OruFact, OruObservation, OruPatient, OruReport, Reference
 from node.records.schema import Patient, Study
 from node.settings import Hl7Section
+from workers.results.addressing import PLAIN, Addressing
+from workers.results.clinical import stated
 from workers.results.common import DISCLAIMER, LATERALITY, ReportedFact, ResultInput, local_time, sr_uid
 from workers.results.groups import CERTAINTY, LOWER, PERCENT, UPPER
+from workers.results.oru_assessment import observations
 
 FINDING = Concept("121071", "DCM", "Finding")
 TRACKING_IDENTIFIER = Concept("112039", "DCM", "Tracking Identifier")
 LATERALITY_NAME = Concept("272741003", "SCT", "Laterality")
 
 
-def control_id(inp: ResultInput) -> str:
-    """MSH-10 of the message that goes with a report: one for each SR and the same for every retry."""
-    return hashlib.sha256(f"oru {sr_uid(inp)}".encode()).hexdigest()[:20].upper()
+@dataclass(frozen=True, eq=False)
+class Letter:
+    """What a message has beside what it reports.
+
+    Parameters
+    ----------
+    person
+        Whom it is about, as the record knows them now: where patients were merged, the one that survives. None where
+        the images' patient is in question: then it is about whom the images name.
+    study
+        The study's record, with its order loaded: the fields that the order asked to have back.
+    sender
+        Who the message says it is from (MSH-3, MSH-4).
+    addressing
+        Whom it is written to.
+    """
+
+    person: Patient | None
+    study: Study
+    sender: Hl7Section
+    addressing: Addressing = PLAIN
+
+
+def control_id(inp: ResultInput, addressing: Addressing = PLAIN) -> str:
+    """MSH-10 of the message that goes with a report: one for each SR and form, and the same for every retry."""
+    form = f" {addressing.key}" if addressing.key else ""
+    return hashlib.sha256(f"oru {sr_uid(inp)}{form}".encode()).hexdigest()[:20].upper()
 
 
 def named(built: Mapping[str, Sequence[Dataset]]) -> list[tuple[str, str]]:
@@ -32,7 +61,7 @@ def named(built: Mapping[str, Sequence[Dataset]]) -> list[tuple[str, str]]:
     return [(kind, str(ds.SOPInstanceUID)) for kind, objects in built.items() for ds in objects]
 
 
-def build_oru(inp: ResultInput, objects: Iterable[tuple[str, str]], study: Study, sender: Hl7Section) -> bytes:
+def build_oru(inp: ResultInput, objects: Iterable[tuple[str, str]], letter: Letter, document: bytes = b"") -> bytes:
     """Build the ORU^R01 of a prediction.
 
     Parameters
@@ -41,40 +70,48 @@ def build_oru(inp: ResultInput, objects: Iterable[tuple[str, str]], study: Study
         What is reported.
     objects
         Kind and SOP Instance UID of the DICOM objects that were built of it; the message refers to them.
-    study
-        The study's record, with its patient and order loaded: the patient as the record knows them now, and the
-        fields that the order asked to have back.
-    sender
-        Who the message says it is from (MSH-3, MSH-4).
+    document
+        The PDF report, where it goes along.
 
     Returns
     -------
     bytes
         The message in UTF-8, without MLLP framing.
     """
-    order = study.order
-    context = order.context if order is not None else {}
-    numbers = inp.order
-    report = OruReport(
-        patient=_patient(study.patient),
+    report = replace(
+        report_of(inp, letter, objects),
+        status="C" if inp.predecessor else "P",
+        observations=tuple(_observations(inp)),
+        assessment=tuple(observations(inp.prediction, inp.assessment)) if inp.assessment is not None else (),
+        facts=tuple(_fact(fact) for fact in inp.note_facts),
+        lines=tuple(_lines(inp)),
+        document=document,
+        application="NE" if letter.addressing.enhanced else "",
+    )
+    return outbound.build_oru(report, control_id(inp, letter.addressing), local_time(inp))
+
+
+def report_of(inp: ResultInput, letter: Letter, objects: Iterable[tuple[str, str]]) -> OruReport:
+    """Fill in what every message says: patient, order, model, sender and receiver; the rest is still empty."""
+    order, numbers, addressing = letter.study.order, inp.order, letter.addressing
+    return OruReport(
+        patient=_of_images(inp) if letter.person is None else _patient(letter.person),
         study_uid=str(inp.image.StudyInstanceUID),
         observed_at=_observed_at(inp),
         model=inp.card.name,
         model_version=inp.card.version,
         disclaimer=DISCLAIMER,
-        accession_number=numbers.accession_number if numbers else study.accession_number,
-        status="C" if inp.predecessor else "P",
+        accession_number=numbers.accession_number if numbers else letter.study.accession_number,
         placer_number=numbers.placer_number if numbers else "",
         filler_number=numbers.filler_number if numbers else "",
-        context=context or {},
-        observations=tuple(_observations(inp)),
-        facts=tuple(_fact(fact) for fact in inp.note_facts),
-        lines=tuple(_lines(inp)),
+        context=(order.context if order is not None else None) or {},
         references=tuple(Reference(kind.upper(), uid) for kind, uid in objects),
-        sending_application=sender.application,
-        sending_facility=sender.facility,
+        sending_application=letter.sender.application,
+        sending_facility=letter.sender.facility,
+        receiving_application=addressing.application,
+        receiving_facility=addressing.facility,
+        accept="AL" if addressing.enhanced else "",
     )
-    return outbound.build_oru(report, control_id(inp), local_time(inp))
 
 
 def assertion(fact: ReportedFact) -> str:
@@ -96,6 +133,18 @@ def _patient(patient: Patient) -> OruPatient:
     )
 
 
+def _of_images(inp: ResultInput) -> OruPatient:
+    """Return the patient as the images have them."""
+    image = inp.image
+    return OruPatient(
+        id=str(image.get("PatientID") or ""),
+        issuer=str(image.get("IssuerOfPatientID") or ""),
+        name=str(image.get("PatientName") or ""),
+        birth_date=str(image.get("PatientBirthDate") or ""),
+        sex=str(image.get("PatientSex") or ""),
+    )
+
+
 def _observed_at(inp: ResultInput) -> dt.datetime:
     """OBR-7: when the study began, where its header says so in full; else the job's time."""
     stamp = f"{inp.image.get('StudyDate') or ''}{str(inp.image.get('StudyTime') or '')[:6]}"
@@ -107,13 +156,15 @@ def _observed_at(inp: ResultInput) -> dt.datetime:
 
 
 def _observations(inp: ResultInput) -> Iterator[OruObservation]:
-    """Everything that is said of one finding has the finding's number as OBX-4."""
-    for number, finding in enumerate(inp.prediction.findings, 1):
-        yield from _finding(finding, str(number))
+    """Everything that is said of one finding has the finding's number as OBX-4; a critical one is flagged."""
+    critical = inp.assessment.triage.critical_findings if inp.assessment is not None else ()
+    for index, finding in enumerate(inp.prediction.findings):
+        yield from finding_lines(finding, str(index + 1), CRITICAL_FLAG if index in critical else "")
 
 
-def _finding(finding: Finding, sub_id: str) -> Iterator[OruObservation]:
-    yield OruObservation(FINDING, "CWE", _concept(finding.code), sub_id=sub_id)
+def finding_lines(finding: Finding, sub_id: str, flag: str = "") -> Iterator[OruObservation]:
+    """Give the OBX of one finding: what it is, its name for tracking, side, numbers and confidence."""
+    yield OruObservation(FINDING, "CWE", _concept(finding.code), sub_id=sub_id, flag=flag)
     yield OruObservation(TRACKING_IDENTIFIER, "ST", finding.label, sub_id=sub_id)
     if finding.side is not None:
         yield OruObservation(LATERALITY_NAME, "CWE", _concept(LATERALITY[finding.side]), sub_id=sub_id)
@@ -152,6 +203,7 @@ def _fact(fact: ReportedFact) -> OruFact:
         start=fact.start,
         end=fact.end,
         section=fact.section,
+        details=tuple(OruObservation(_concept(name), "ST", said) for name, said in stated(fact)),
     )
 
 

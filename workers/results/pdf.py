@@ -73,6 +73,11 @@ def build_pdf(inp: ResultInput, _profile: Profile, _built: Mapping[str, Sequence
     return (pdf,)
 
 
+def pages(pdf: Dataset) -> bytes:
+    """Return the document itself, without the byte that makes its length even."""
+    return bytes(pdf.EncapsulatedDocument)[: int(pdf.EncapsulatedDocumentLength)]
+
+
 def _describe(pdf: Dataset, inp: ResultInput) -> None:
     """Encapsulated Document module (PS3.3 C.24.2)."""
     pdf.ConversionType = "WSD"

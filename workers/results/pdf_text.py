@@ -9,7 +9,7 @@ from pydicom.multival import MultiValue
 from pydicom.valuerep import DA, TM, PersonName
 
 from models.contracts import Finding
-from workers.results.clinical import presence
+from workers.results.clinical import presence, stated
 from workers.results.common import (
     DISCLAIMER,
     OrderContext,
@@ -20,6 +20,7 @@ from workers.results.common import (
 )
 from workers.results.drawing import Slice, render
 from workers.results.drawing_marks import colour_of
+from workers.results.pdf_assessment import assessment_sections
 from workers.results.pdf_page import Cell, Pairs, Picture, Section, Sheet, Table
 from workers.results.sc_page import place
 from workers.results.wording import (
@@ -68,6 +69,8 @@ def sheet(inp: ResultInput, image: Dataset) -> Sheet:
 
 def _sections(inp: ResultInput) -> Iterator[Section]:
     yield _findings(inp)
+    if inp.assessment is not None:
+        yield from assessment_sections(inp.prediction, inp.assessment)
     if inp.prediction.warnings:
         yield Section("Limits of this result", bullets=inp.prediction.warnings)
     if inp.key_slices:
@@ -175,6 +178,7 @@ def _how(fact: ReportedFact) -> str:
     words = [fact.kind.replace("_", " "), presence(fact).meaning.lower()]
     words += [word for word, said in (("in the past", fact.historical), ("supposed", fact.hypothetical)) if said]
     words += [] if fact.experiencer == "patient" else [f"of {fact.experiencer.value}"]
+    words += [said for _, said in stated(fact)]
     return ", ".join(words)
 
 

@@ -26,7 +26,7 @@ from pydicom.uid import Comprehensive3DSRStorage
 
 from models import contracts
 from workers.load import quiet
-from workers.results import clinical
+from workers.results import assessed, clinical
 from workers.results.common import (
     DISCLAIMER,
     MANUFACTURER,
@@ -104,6 +104,8 @@ def build_sr(inp: ResultInput, segs: Sequence[Dataset] = (), profile: Profile = 
             **equipment(inp),
         )
         _list_images(sr, inp)
+        if inp.assessment is not None:
+            _add_assessment(sr, assessed.assessment(inp.prediction, inp.assessment))
     sr.CompletionFlagDescription = "All that the model reports; not verified by a physician"
     settle(sr, inp, first)
     return sr
@@ -185,6 +187,12 @@ def _list_images(sr: Dataset, inp: ResultInput) -> None:
     library.ContentSequence[0].ContentSequence.extend([_reference(image) for image in inp.sources])
 
 
+def _add_assessment(sr: Dataset, container: ContainerContentItem) -> None:
+    """Put what images and record say together before the comments: afterwards, as it refers to no image either."""
+    place = next(at for at, item in enumerate(sr.ContentSequence) if item.name == codes.DCM.Comment)
+    sr.ContentSequence.insert(place, container)
+
+
 def _reference(image: Dataset) -> ImageContentItem:
     return ImageContentItem(
         name=SOURCE,
@@ -234,6 +242,7 @@ def _texts(inp: ResultInput) -> Iterator[str]:
     yield from (inp.card.name, inp.card.title, inp.card.version, inp.institution, inp.software_version)
     yield from inp.prediction.warnings
     yield from clinical.texts(inp.note_facts)
+    yield from assessed.texts(inp.prediction, inp.assessment)
     for finding in inp.prediction.findings:
         yield from (finding.label, finding.lesion, finding.text, finding.code.meaning)
         yield from (text for m in finding.measurements for text in (m.name.meaning, m.unit.meaning, m.method))

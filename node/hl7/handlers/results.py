@@ -7,9 +7,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session
-
 from node.errors import Hl7InputError
 from node.hl7 import fields
 from node.hl7.handlers.common import Incoming, Person, enter, person, study_uids
@@ -20,12 +17,9 @@ from node.hl7.message import Hl7Message, Segment
 from node.records import jobs, observations, patients
 from node.records.note_entry import Document, Outcome
 from node.records.observations import ObservedValue, Stored
-from node.records.schema import Study, now
 
 VALUES_MAX = 5000
 """Most values of one message that are taken: they are one transaction, and others wait for it."""
-RECENT = dt.timedelta(days=30)
-"""How long after its images a study's report is looked at again when values of its patient come."""
 CANCELLED = "X"
 """OBR-25 (table 0123): the order was cancelled, there are no results."""
 NUMBER = "OBR^1^3"
@@ -208,11 +202,5 @@ def _take_person(incoming: Incoming, results: ResultsOfPerson) -> tuple[Stored, 
     outcomes = [keep(incoming, patient, document, location=NUMBER)[1] for document in results.reports]
     outcomes += [withdraw_report(incoming, patient, number, NUMBER) for number in results.withdrawn]
     if stored.changed:
-        _look_again(session, people)
+        jobs.values_came(session, people)
     return stored, outcomes
-
-
-def _look_again(session: Session, people: Sequence[int]) -> None:
-    """Have the reports of a person's recent studies looked at again: the build makes none if nothing matters."""
-    query = select(Study).where(Study.patient_fk.in_(people), Study.last_instance_at > now() - RECENT)
-    jobs.rebuild(session, session.scalars(query.order_by(Study.id)).all(), "values of the patient came")

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from node.errors import Hl7InputError
 from node.hl7 import fields
 from node.hl7.handlers.common import Incoming
 from node.hl7.message import Hl7Message, Segment, parse, part
-from node.records import patients, timeline, visits
+from node.records import jobs, patients, timeline, visits
 from node.records.schema import Event, Message, Patient, Visit
 from node.records.states import VisitState
 from node.records.visits import NUMBER_WIDTH, Stated
@@ -102,9 +103,18 @@ def _store(incoming: Incoming, patient: Patient, said: Stated) -> Visit | None:
         said = replace(said, admitted_at=incoming.stated_at)
     if trigger == "A03" and said.discharged_at is None:
         said = replace(said, discharged_at=incoming.stated_at)
-    return visits.store(
-        incoming.session, patient, incoming.sender, said, stated_at=incoming.stated_at, message=incoming.row
-    )
+    session = incoming.session
+    before = _current_class(session, patient)
+    row = visits.store(session, patient, incoming.sender, said, stated_at=incoming.stated_at, message=incoming.row)
+    if _current_class(session, patient) != before:
+        jobs.rebuild_recent(session, patients.same_person(session, patient), "the patient's visit changed")
+    return row
+
+
+def _current_class(session: Session, patient: Patient) -> str:
+    """Return as what the patient is here now (PV1-2): an emergency makes a study more urgent while it lasts."""
+    visit = visits.current(session, patient)
+    return visit.patient_class if visit is not None else ""
 
 
 def _number(pv1: Segment) -> str:

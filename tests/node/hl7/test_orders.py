@@ -183,6 +183,17 @@ def test_an_order_of_another_authority_with_the_same_patient_number_is_not_taken
         assert match_study(session, seed.study(session, issuer="ELSEWHERE")) is None
 
 
+def test_a_study_lets_go_of_an_order_that_is_cancelled_afterwards_as_if_it_had_never_had_it(desk: Desk) -> None:
+    desk.take(ris.order(PERSON, accession="A1", priority="STAT"))
+    with desk.session() as session:
+        study = seed.study(session)
+        assert match_study(session, study) is not None
+    desk.take(ris.order(PERSON, accession="A1", control="CA"))
+    with desk.session() as session:
+        assert session.get_one(Study, study.id).order_fk is None
+    assert len(desk.lines("order.cancelled")) == 2
+
+
 def test_a_cancelled_order_is_not_taken(desk: Desk) -> None:
     desk.take(ris.order(PERSON, accession="A1", control="CA"))
     with desk.session() as session:

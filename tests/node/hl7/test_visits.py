@@ -146,3 +146,14 @@ def test_the_current_visit_is_the_open_one_that_began_last(desk: Desk, hl7: Writ
 def test_a_visit_number_too_long_to_keep_is_refused(desk: Desk, hl7: Write) -> None:
     ack = desk.take(hl7("ADT^A01", PID, pv1("9" * 251)))
     assert (ack.code, ack.error_code, ack.location) == ("AE", "104", "PV1^1^19")
+
+
+def test_reports_are_looked_at_again_when_the_patient_leaves_the_emergency_department(desk: Desk, hl7: Write) -> None:
+    desk.take(hl7("ADT^A04", "EVN|X", PID, pv1(kind="E")))
+    with desk.session() as session:
+        job = seed.done(session, patient_id="1", issuer="HOSP")
+    desk.take(hl7("ADT^A08", "EVN|X", PID, pv1(kind="E", place="W2")))
+    assert desk.row(Job, job.id).state is JobState.DONE
+    desk.take(hl7("ADT^A01", "EVN|X", PID, pv1(kind="I")))
+    assert desk.row(Job, job.id).state is JobState.INFERRED
+    assert len(desk.lines("job.reopened")) == 1

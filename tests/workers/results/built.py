@@ -13,6 +13,7 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from models.contracts import Code, Finding, Measurement, Prediction, Region, RegionKind, ScalarMap, SegmentSpec
+from tests.workers.results.assessments import FULL
 from tests.workers.results.test_sr import FACTS
 from tests.workers.synthetic import HIPPOCAMPUS, MILLILITRE, SEGMENTS, VOLUME, result_input
 from workers.keypixels import read_key_slices
@@ -74,6 +75,7 @@ def full_input(loaded: LoadedSeries, paths: list[Path], prediction: Prediction |
         prediction=prediction or loaded.bring_back(made_to_fit(loaded)),
         note_facts=FACTS,
         order=OrderContext("ACC-1", "P-1", "F-1", None, "MR head", "memory loss"),
+        assessment=FULL,
         institution="Klinik",
     )
     files = {str(dcmread(path, specific_tags=["SOPInstanceUID"]).SOPInstanceUID): path for path in paths}

@@ -1,0 +1,166 @@
+"""From what is known to an assessment: the case of a job, and the digest of all that its report will say."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pydicom import Dataset, dcmread
+from sqlalchemy.orm import Session
+
+from models.fusion import assess, graph, serial
+from models.fusion.contracts import Assessment, Case, Demographics
+from node.records import jobs
+from node.records.schema import Job
+from workers import gather, history, predictions
+from workers.context import Context
+from workers.gather import Known
+
+ALONE = (
+    "Notes, laboratory values and earlier studies were not used: what the images say of the patient contradicts the "
+    "record, and nobody has resolved it yet."
+)
+"""Said in every report of a study whose patient is in question."""
+
+PATIENT_TAGS = ["PatientBirthDate", "PatientAge", "PatientSex", "StudyDate", "StudyTime", "TimezoneOffsetFromUTC"]
+"""What is read of an image where the record does not know the patient's age or sex."""
+
+GROWN_UP = 18.0
+"""Years from which an age is said without its fraction."""
+YEAR_DAYS = 365.25
+OLDEST = 130.0
+"""An age beyond it is an error of the record, and counts as not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a report rests on, beside the images.
+
+    Parameters
+    ----------
+    fingerprint
+        Digest of what is known; if it changes while a report is built, the report is begun anew.
+    digest
+        Digest of what the report will say of it: the same as long as a new report would say the same.
+    """
+
+    known: Known
+    assessment: Assessment
+    fingerprint: str
+    digest: str
+
+
+def look(context: Context, session: Session, job: Job) -> Seen:
+    """Assess a job that has findings.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the images are gone.
+    models.contracts.ModelError
+        If the site's knowledge files cannot be read.
+    """
+    known = gather.known_of(session, job)
+    case = case_of(job, known, _header(context, session, job))
+    made = assess.assess(case, knowledge(context.settings.knowledge.path))
+    if known.alone:
+        made = replace(made, missing=(ALONE, *made.missing))
+    said = json.dumps(serial.to_json(made), sort_keys=True)
+    digest = jobs.context_digest([*gather.told(job, known), said])
+    return Seen(known, made, gather.fingerprint(job, known), digest)
+
+
+@cache
+def knowledge(path: Path | None) -> Any:
+    """Return the knowledge graph with what a site's folder adds: read once, as long as the process lives."""
+    return graph.load(path)
+
+
+def case_of(job: Job, known: Known, image: Dataset) -> Case:
+    """Put together what is known of a job's study.
+
+    Parameters
+    ----------
+    image
+        Header of one of its images, with :data:`PATIENT_TAGS`: what it says of the patient fills what the record lacks.
+    """
+    studied_at = studied(image) or history.studied_at(job.study)
+    return Case(
+        findings=tuple(predictions.finding_from(item) for item in job.findings),
+        model=job.model,
+        modality=job.series.modality,
+        body_part=job.series.body_part,
+        demographics=Demographics(_age(known, image, studied_at), known.sex or _sex(image)),
+        facts=known.facts,
+        observations=known.values,
+        priors=known.priors,
+        order_reason=known.order_reason,
+        order_priority=known.order_priority,
+        patient_class=known.patient_class,
+        studied_at=studied_at,
+        quality=tuple(job.warnings),
+    )
+
+
+def studied(image: Dataset) -> dt.datetime | None:
+    """Return when the study began, by its header: with the offset that it names, else as this machine counts."""
+    time = (_text(image, "StudyTime").partition(".")[0] + "000000")[:6]
+    offset = _text(image, "TimezoneOffsetFromUTC")
+    try:
+        at = dt.datetime.strptime(f"{_text(image, 'StudyDate')}{time}", "%Y%m%d%H%M%S")
+        return at.replace(tzinfo=dt.datetime.strptime(offset, "%z").tzinfo) if offset else at.astimezone()
+    except (ValueError, OverflowError):
+        return None
+
+
+def _age(known: Known, image: Dataset, studied_at: dt.datetime | None) -> float | None:
+    """Return the age at the study: by the record's date of birth, else by the image's, else as the image says it."""
+    for born in (known.birth_date, _text(image, "PatientBirthDate")):
+        age = age_at(born, studied_at)
+        if age is not None:
+            return age
+    return age_said(_text(image, "PatientAge"))
+
+
+def age_at(born: str, at: dt.datetime | None) -> float | None:
+    """Return the years from a date of birth (DA) to a time, completed ones for grown-ups; None if either is none."""
+    try:
+        day = dt.datetime.strptime(born, "%Y%m%d").date()
+    except ValueError:
+        return None
+    if at is None:
+        return None
+    before_birthday = (at.month, at.day) < (day.month, day.day)
+    years = float(at.year - day.year - before_birthday)
+    if years < 0 or years > OLDEST:
+        return None
+    return years if years >= GROWN_UP else round((at.date() - day).days / YEAR_DAYS, 2)
+
+
+def age_said(text: str) -> float | None:
+    """Return the years that an Age String says (PS3.5 section 6.2: ``045Y``, ``006M``, ``012W``, ``003D``)."""
+    per_year = {"Y": 1.0, "M": 12.0, "W": YEAR_DAYS / 7, "D": YEAR_DAYS}.get(text[-1:])
+    if per_year is None or not text[:-1].isascii() or not text[:-1].isdigit() or len(text) > 4:
+        return None
+    years = int(text[:-1]) / per_year
+    return None if years > OLDEST else float(int(years)) if years >= GROWN_UP else round(years, 2)
+
+
+def _sex(image: Dataset) -> str:
+    sex = _text(image, "PatientSex").upper()
+    return sex if sex in ("M", "F", "O") else ""
+
+
+def _text(image: Dataset, keyword: str) -> str:
+    return str(image.get(keyword) or "").strip()
+
+
+def _header(context: Context, session: Session, job: Job) -> Dataset:
+    files = context.paths(session, job)
+    if not files:
+        return Dataset()
+    return dcmread(files[0], stop_before_pixels=True, specific_tags=PATIENT_TAGS, force=True)
