@@ -15,6 +15,11 @@ from models.notes.modifiers import END_MARK, YEAR_MARK, Commas, Direction, Effec
 from models.notes.sentences import Sentence
 from models.notes.tokens import Span, Tokens, is_year
 
+_COMMAS = frozenset({",", "，"})
+_DASHES = frozenset({"-", "\u2010", "\u2011", "\u2012", "\u2013", "\u2212"})
+_SHORT_HISTORIES = frozenset({("h", "/", "o"), ("s", "/", "p")})
+_HISTORY_ENDS = Modifier(Effect.NEGATED.value | Effect.UNCERTAIN.value, Direction.END)
+
 Scope = tuple[int, int, Modifier]  # tokens first to last (exclusive) over which the modifier acts
 
 
@@ -45,12 +50,47 @@ def assert_concepts(tokens: Tokens, sentence: Sentence, spans: Sequence[Span], d
     words.append(END_MARK)
     local = [(first - sentence.first, last - sentence.first) for first, last in spans]
     found = _find(words, local)
-    if not found:
+    minus = _minuses(tokens, sentence, spans) if "+" in words else frozenset()
+    if not (found or minus):
         return [default] * len(local)
     clauses = Clauses(words)
     ends = [item for item in found if item.modifier.direction is Direction.END]
-    scopes = [scope for item in found for scope in _scopes(item, ends, clauses)]
-    return [_combine(_effect(span, scopes, clauses), default) for span in local]
+    ends = sorted([*ends, *_new_histories(found, words)], key=lambda item: item.first)
+    earlier = [
+        item
+        for item in found
+        if item.modifier.direction is Direction.FORWARD and item.modifier.bits == Effect.HISTORICAL.value
+    ]
+    scopes = [scope for item in found for scope in _scopes(item, ends, earlier, clauses)]
+    return [_combine(_effect(span, scopes, clauses), default, span[0] in minus) for span in local]
+
+
+def _new_histories(found: Sequence[_Found], words: Sequence[str]) -> list[_Found]:
+    """Ends of a negation before an abbreviated history behind a comma: "no chest pain, h/o hypertension"."""
+    marks = []
+    for item in found:
+        first = item.first
+        forward = item.modifier.direction is Direction.FORWARD and item.modifier.bits & Effect.HISTORICAL.value
+        short = words[first] == "hx" or tuple(words[first : first + 3]) in _SHORT_HISTORIES
+        if forward and short and first and words[first - 1] in _COMMAS:
+            marks.append(_Found(first, first, _HISTORY_ENDS))
+    return marks
+
+
+def _minuses(tokens: Tokens, sentence: Sentence, spans: Sequence[Span]) -> frozenset[int]:
+    """Concepts with a minus before them, in a sentence that has others with a plus: "+cough, -fever".
+
+    Without the plus a dash is a bullet, or a dash.
+    """
+
+    def sign(first: int) -> str:
+        glued = first > sentence.first and tokens.ends[first - 1] == tokens.starts[first]
+        return tokens.norms[first - 1] if glued else ""
+
+    signs = {first - sentence.first: sign(first) for first, _ in spans}
+    if "+" not in signs.values():
+        return frozenset()
+    return frozenset(first for first, said in signs.items() if said in _DASHES)
 
 
 def _find(words: Sequence[str], spans: Sequence[Span]) -> list[_Found]:
@@ -65,8 +105,12 @@ def _find(words: Sequence[str], spans: Sequence[Span]) -> list[_Found]:
     return found
 
 
-def _scopes(item: _Found, ends: Sequence[_Found], clauses: Clauses) -> list[Scope]:
-    """Give the token ranges over which a modifier acts, up to the terminators ``ends`` of the sentence."""
+def _scopes(item: _Found, ends: Sequence[_Found], earlier: Sequence[_Found], clauses: Clauses) -> list[Scope]:
+    """Give the token ranges over which a modifier acts, up to the terminators ``ends`` of the sentence.
+
+    A time behind what it is about ("in 2024") does not reach back over one of ``earlier``: in "9 mm, previously 6 mm in
+    2024" only the 6 mm are of then.
+    """
     modifier = item.modifier
     if modifier.direction in (Direction.END, Direction.PSEUDO):
         return []
@@ -79,6 +123,8 @@ def _scopes(item: _Found, ends: Sequence[_Found], clauses: Clauses) -> list[Scop
         scopes.append((item.last, stop, modifier))
     if modifier.direction in (Direction.BACKWARD, Direction.BOTH):
         start = next((end.last for end in reversed(ends) if end.last <= item.first), 0)
+        if modifier.bits == Effect.HISTORICAL.value:
+            start = max([start, *(other.first for other in earlier if other.first < item.first)])
         start = max(start, item.first - modifier.reach - 1, clauses.scope_start(item.first, modifier.commas))
         scopes.append((start, item.first, modifier))
     return scopes
@@ -94,7 +140,9 @@ def _effect(span: Span, scopes: Sequence[Scope], clauses: Clauses) -> Effect:
     return Effect(bits)
 
 
-def _combine(effect: Effect, default: Assertion) -> Assertion:
+def _combine(effect: Effect, default: Assertion, minus: bool = False) -> Assertion:
+    if minus:
+        effect |= Effect.NEGATED
     if effect is Effect.NONE:
         return default
     experiencer = default.experiencer

@@ -22,6 +22,7 @@ from models.notes.sides import side_of
 from models.notes.tokens import Span, Tokens, tokenize
 
 _SIDED = frozenset({FactKind.PROBLEM, FactKind.SYMPTOM, FactKind.PROCEDURE})
+_ONCE = frozenset({"was", "were", "been", "previously", "formerly", "while", "initially"})
 _SIDED_ATTRIBUTES = ("LOBE-", "LINGULA")
 
 
@@ -82,9 +83,18 @@ class Document:
             for mention, said in zip(line.mentions, found, strict=True)
         )
         return [
-            _settled(mention, said, at in line.former, quit_smoking)
+            _settled(mention, said, at in line.former, quit_smoking, self._taken_now(line, at))
             for at, (mention, said) in enumerate(zip(line.mentions, found, strict=True))
         ]
+
+    def _taken_now(self, line: Line, at: int) -> bool:
+        """Whether a drug is one that somebody is on, without a time of its own: "h/o fibrillation, on warfarin"."""
+        mention, norms = line.mentions[at], self.tokens.norms
+        if mention.concept.kind is not FactKind.MEDICATION or at in line.times or line.section.default.historical:
+            return False
+        first = mention.first
+        before = norms[first - 2] if first - 2 >= line.sentence.first else ""
+        return first > line.sentence.first and norms[first - 1] == "on" and before not in _ONCE
 
     def _facts(self, line: Line) -> Iterator[NoteFact]:
         tokens, norms = self.tokens, self.tokens.norms
@@ -115,8 +125,10 @@ class Document:
             )
 
 
-def _settled(mention: Mention, said: Assertion, former: bool, quit_smoking: bool) -> Assertion:
+def _settled(mention: Mention, said: Assertion, former: bool, quit_smoking: bool, taken: bool) -> Assertion:
     """Correct what words around cannot tell: an age is of now; a size "from 6 mm" and a habit that ended are past."""
+    if taken:
+        return replace(said, historical=False)
     if mention.concept is AGE:
         return Assertion(experiencer=said.experiencer)
     code = mention.concept.code.value

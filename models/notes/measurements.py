@@ -107,8 +107,10 @@ def _link() -> re.Pattern[str]:
         r"of|is|was|were|at|level|levels|score|scores|scored|total|count|about|approximately|around|value|measured|today|"
         r"on admission|initially|up to|elevated|raised|low|high|normal"
     )
+    gap = r"(?:[^\S\n]{1,16}|\n)?"  # columns of a table are set apart by spaces
     return re.compile(
-        rf"(?:\s?(?:[:：=(]|\b(?:{words})\b|(?:为|是|约|达|高达|值|水平|评分|得分|总分|最高|检查)))" r"{0,4}\s?",
+        rf"(?:{gap}(?:[:：=(|]|\b(?:{words})\b|(?:为|是|约|达|高达|值|水平|评分|得分|总分|最高|检查)))"
+        rf"{{0,4}}{gap}",
         re.IGNORECASE,
     )
 

@@ -9,6 +9,7 @@ import re
 from functools import cache
 
 from models.notes.resources import read_rows
+from models.notes.tokens import simplified
 
 NUMBER = r"\d{1,6}(?:\.\d{1,4})?"
 COMPARATOR = (
@@ -57,12 +58,12 @@ CHINESE_NUMBER = "[一二两三四五六七八九]?十[一二三四五六七八�
 
 @cache
 def _width() -> dict[int, int]:
-    """Full-width ASCII and its half-width twin, one character for one."""
-    return {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000: 0x20}
+    """Full-width ASCII to its half-width twin, traditional characters to simplified ones, one for one."""
+    return {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000: 0x20} | dict(simplified())
 
 
 def fold(text: str) -> str:
-    """Fold full-width digits, letters and signs to ASCII; offsets stay as they are."""
+    """Fold full-width digits, letters and signs to ASCII, traditional characters to simplified; offsets stay."""
     return text if text.isascii() else text.translate(_width())
 
 

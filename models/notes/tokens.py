@@ -10,8 +10,11 @@ from __future__ import annotations
 import re
 import unicodedata
 from bisect import bisect_left, bisect_right
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
+
+from models.notes.resources import read_rows
 
 Span = tuple[int, int]  # tokens first to last (exclusive)
 
@@ -51,11 +54,19 @@ def _pattern() -> re.Pattern[str]:
     )
 
 
+@cache
+def simplified() -> Mapping[int, int]:
+    """Code points of traditional characters to those of the simplified ones that the lexicon is written in."""
+    return {
+        ord(traditional): ord(simple) for _, (simple, many) in read_rows("traditional.tsv", 2) for traditional in many
+    }
+
+
 @lru_cache(maxsize=_VOCABULARY_CACHE)
 def normalise(surface: str) -> str:
-    """Fold width and case, and drop a possessive ``'s``."""
+    """Fold width, case and traditional characters, and drop a possessive ``'s``."""
     if not surface.isascii():
-        surface = unicodedata.normalize("NFKC", surface).replace("\u2019", "'")
+        surface = unicodedata.normalize("NFKC", surface).replace("\u2019", "'").translate(simplified())
     folded = surface.casefold()
     return folded[:-2] if folded.endswith("'s") and len(folded) > 2 else folded
 

@@ -43,9 +43,10 @@ def test_a_note_that_says_no_nodule_against_images_that_show_one() -> None:
     [found] = of(case(finding(NODULE, 9.0), facts=[fact(NOTED, "nodule", said=NONE, days=700)]))
 
     assert found.text == (
-        "A note (2024-04-09) says that there is no lung nodule; the images show Solitary nodule of lung, 9 mm. "
-        "It may have come since."
+        "A note tells of no lung nodule in 2024-04-09; the images now show Solitary nodule of lung, 9 mm: "
+        "it has come since, or was not seen then."
     )
+    assert found.change
     assert sources(found) == [Source.IMAGE, Source.NOTE]
     assert found.evidence[1].reference == "D1:10-16"
     assert found.finding == 0

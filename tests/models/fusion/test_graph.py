@@ -144,7 +144,7 @@ def test_the_page_on_merging_gives_the_whole_table_of_priorities() -> None:
     assert f"Concepts ({len(GRAPH.nodes)}) and what one says of another ({len(GRAPH.edges)} edges)" in page
     assert f"{conventions} edges are conventions" in page
     for grade in GRAPH.grades.values():
-        critical = "yes" if grade.critical else "no"
+        critical = "yes" if grade.critical else "risk" if grade.by_risk else "no"
         name = GRAPH.nodes[grade.node].meaning
         row = f"| {name} | {grade.priority} | {critical} | {grade.confidence:g} | {grade.source} |"
         assert row in page, row

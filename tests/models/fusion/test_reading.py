@@ -274,6 +274,6 @@ def test_every_pattern_is_a_code_of_icd_10_cm_or_begins_one(real_data: Callable[
     joined = "\n" + "\n".join(codes) + "\n"
 
     for patterns in fact_patterns().values():
-        for pattern in patterns:
+        for pattern in (item for item in patterns if item.scheme == "I10C"):
             value = pattern.value.replace(".", "")
             assert f"\n{value}{'' if pattern.prefix else chr(10)}" in joined, pattern

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -70,7 +73,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     notes_parts.write_engine(
         path,
         assertion=notes_parts.fit_assertion(sentences(), [], default_engine(), seed=1, shape=SMALL),
-        concepts=notes_parts.fit_concepts(texts(), default_engine(), seed=1, shape=SMALL),
+        concepts=notes_parts.fit_concepts(texts(), default_engine(), seed=1, shape=replace(SMALL, epochs=30)),
         sections=notes_parts.fit_section_kinds(kinds, seed=1, shape=SMALL),
     )
     return path
@@ -136,14 +139,48 @@ def test_what_the_section_says_of_all_its_statements_holds(engine: TransformerEn
     assert engine.assert_span(text, start, start + 8).experiencer == "family"
 
 
-def test_a_long_note_is_read_in_windows_that_agree_with_short_ones(engine: TransformerEngine) -> None:
-    text = " ".join(item.text for item in sentences())  # several windows of 32 tokens
+def test_a_name_that_the_model_finds_in_pieces_is_one_fact(engine: TransformerEngine, folder: Path) -> None:
+    part = load_part(folder / "concepts", TOKENS)
+    text = "He has chest pain, and cough. Left upper lobe."
+    pieces = {token for word in ("chest", "pain", "cough") for token in part.tokenizer.encode(word).ids[1:2]}
+    network = ByWord(pieces, part.labels)
+    model = ConceptModel(replace(part, network=network), describe(folder).meanings)
 
-    found = engine.analyze(text)
+    facts = TransformerEngine(describe(folder), default_engine(), model).analyze(text).facts
 
-    assert {fact.surface for fact in found.facts} == set(PROBLEMS)
-    assert len(found.facts) == len(sentences())
-    assert all(text[fact.start : fact.end] == fact.surface for fact in found.facts)
+    rules = list(default_engine().analyze(text).facts)
+    assert [fact.surface for fact in facts] == [fact.surface for fact in rules]
+    assert [fact.code for fact in facts] == [fact.code for fact in rules]
+
+
+class ByWord:
+    """A network that says B-problem of certain tokens and O of all others."""
+
+    def __init__(self, tokens: set[int], labels: tuple[str, ...]) -> None:
+        self.tokens, self.labels = tokens, labels
+        self.longest = 0
+
+    def __call__(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> SimpleNamespace:
+        self.longest = max(self.longest, input_ids.shape[1])
+        logits = torch.zeros(*input_ids.shape, len(self.labels))
+        logits[..., 0] = 1.0
+        wanted = torch.isin(input_ids, torch.tensor(sorted(self.tokens)))
+        logits[..., self.labels.index("B-problem")] = 2.0 * wanted
+        return SimpleNamespace(logits=logits)
+
+
+def test_a_long_note_is_read_in_windows_without_loss_or_repetition(folder: Path) -> None:
+    part = load_part(folder / "concepts", TOKENS)
+    tokens = {part.tokenizer.encode(problem).ids[1] for problem in PROBLEMS}
+    network = ByWord(tokens, part.labels)
+    text = " ".join(item.text for item in sentences() * 5)  # dozens of windows of 32 tokens
+
+    found = ConceptModel(replace(part, network=network), describe(folder).meanings).find(text)
+
+    expected = [match.span() for match in re.finditer("|".join(PROBLEMS), text)]
+    assert [(item.start, item.end) for item in found] == expected
+    assert len(part.windows(text)) > 20
+    assert network.longest == 32
 
 
 def test_the_same_note_gives_the_same_answer_alone_and_in_company(engine: TransformerEngine) -> None:
@@ -167,9 +204,9 @@ def test_threads_are_bounded_and_given_back(engine: TransformerEngine) -> None:
 @given(
     st.one_of(
         st.text(max_size=120),
-        st.lists(st.sampled_from(["fever ", "No ", "\n", "头痛", "\ud800", "\udc00", " a\u0301", "1 mm "]), max_size=60).map(
-            "".join
-        ),
+        st.lists(
+            st.sampled_from(["fever ", "No ", "\n", "头痛", "\ud800", "\udc00", " a\u0301", "1 mm "]), max_size=60
+        ).map("".join),
     )
 )
 def test_facts_lie_within_any_text_in_order(engine: TransformerEngine, text: str) -> None:
@@ -220,11 +257,13 @@ def test_labels_may_carry_codes_of_their_own(copy: Path) -> None:
 
 def test_a_property_without_a_label_stays_as_the_rules_say(copy: Path) -> None:
     described = (copy / "engine.toml").read_text("utf-8")
-    (copy / "engine.toml").write_text(described.replace('uncertain = "uncertain"\n', ""), "utf-8")
+    assert "uncertain" not in described  # no example said anything of it, so that it was not taught
+    (copy / "engine.toml").write_text(described.replace('family = "family"\n', ""), "utf-8")
 
     engine = transformer.load(copy, default_engine())
 
     assert engine.assert_span("Possible fever.", 9, 14).uncertain
+    assert engine.assert_span("Mother has fever now.", 11, 16).experiencer == "family"
     assert engine.assert_span("He has fever now.", 7, 12) == Assertion()
 
 
