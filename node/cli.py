@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -30,6 +31,7 @@ from node.commands import (
 )
 from node.commands.common import ConfigOption, JsonOption, dump, load, table, told
 from node.errors import OverreadError
+from node.settings import Settings
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -53,6 +55,31 @@ def _note_rooms() -> notes.Rooms:
     from models.training import notes as training
 
     return notes.Rooms(engines, engines_service, training, ModelError)
+
+
+def _trials(settings: Settings) -> dict[str, check.Trial]:
+    """Return what workers load by the settings, to be tried before anything rests on it."""
+    from models.contracts import ModelError
+    from models.fusion import graph as knowledge
+    from models.notes import engines
+
+    def told(key: str, load_it: Callable[[], str]) -> check.Trial:
+        def trial() -> str:
+            try:
+                return load_it()
+            except ModelError as exc:
+                raise OverreadError(f"{key}: {exc}") from exc
+
+        return trial
+
+    def engine() -> str:
+        found = engines.load(settings.notes.engine, settings.notes.model)
+        return f"{found.name} {found.version}"
+
+    return {
+        "notes": told("notes", engine),
+        "knowledge": told("knowledge", lambda: f"graph {knowledge.load(settings.knowledge.path).version}"),
+    }
 
 
 for name, part in (
@@ -98,7 +125,8 @@ def check_node(config: ConfigOption = None, json: JsonOption = False) -> None:
     """Check configuration, root, database, broker, ports and destinations. Exit status 1 if one is not well."""
     from models import catalog
 
-    check.report(load(config), catalog.names(), json)
+    settings = load(config)
+    check.report(settings, catalog.names(), _trials(settings), json)
 
 
 @app.command()
@@ -112,6 +140,8 @@ def serve(config: ConfigOption = None) -> None:
     missing = settings.unknown_models(catalog.names())
     if missing and settings.workers.processes:
         raise OverreadError(f"rules: no model is called {', '.join(missing)}; there are: {', '.join(catalog.names())}")
+    for trial in _trials(settings).values():
+        trial()
     raise typer.Exit(run(settings, config))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from urllib.parse import urlsplit
 
@@ -14,10 +14,13 @@ import typer
 from node import ports
 from node.broker import Broker, broker_url
 from node.commands.common import dump, out
+from node.delivery.mllp import connect
 from node.dicom.receiver import spool_of
 from node.dicom.scp.tls import client_context, server_context
 from node.dicom.sender import echo
 from node.errors import OverreadError
+from node.hl7 import tls as hl7_tls
+from node.hl7.listener import check_charsets
 from node.records.engine import Records
 from node.settings import Destination, Settings
 
@@ -34,9 +37,13 @@ class Check:
     text: str
 
 
-def report(settings: Settings, models: Collection[str], json: bool) -> None:
+Trial = Callable[[], str]
+"""Loads something of another room; returns what it is, raises OverreadError if it cannot be used."""
+
+
+def report(settings: Settings, models: Collection[str], trials: Mapping[str, Trial], json: bool) -> None:
     """Print what was tried; exit status 1 if something is not well."""
-    found = list(checks(settings, models))
+    found = list(checks(settings, models, trials))
     if json:
         dump([asdict(item) for item in found])
     else:
@@ -48,13 +55,15 @@ def report(settings: Settings, models: Collection[str], json: bool) -> None:
         raise typer.Exit(1)
 
 
-def checks(settings: Settings, models: Collection[str]) -> Iterator[Check]:
+def checks(settings: Settings, models: Collection[str], trials: Mapping[str, Trial]) -> Iterator[Check]:
     """Try everything that the node needs; ``models`` are the names that rules may ask for."""
     yield Check("configuration", True, "read; every key is known")
     yield _models(settings, models)
+    yield from (_tried(name, trial) for name, trial in trials.items())
     yield _root(settings)
     yield _database(settings)
     yield _tls(settings)
+    yield _hl7(settings)
     yield _spool_room(settings)
     running = _broker_ready(settings)
     yield _broker(settings, running)
@@ -73,6 +82,13 @@ def checks(settings: Settings, models: Collection[str]) -> Iterator[Check]:
         yield _destination(destination, settings)
 
 
+def _tried(name: str, trial: Trial) -> Check:
+    try:
+        return Check(name, True, trial())
+    except OverreadError as exc:
+        return Check(name, False, str(exc))
+
+
 def _tls(settings: Settings) -> Check:
     """Whether certificate, key and authorities of the DICOM port can be used."""
     try:
@@ -80,6 +96,17 @@ def _tls(settings: Settings) -> Check:
     except OverreadError as exc:
         return Check("dicom.tls", False, str(exc))
     return Check("dicom.tls", True, "plain DICOM" if context is None else "TLS")
+
+
+def _hl7(settings: Settings) -> Check:
+    """Whether the HL7 port can speak TLS as configured, and read what senders declare nothing of."""
+    try:
+        check_charsets(settings.hl7)
+        context = hl7_tls.server_context(settings.hl7.tls)
+    except OverreadError as exc:
+        return Check("hl7", False, str(exc))
+    speaks = "plain MLLP" if context is None else "TLS"
+    return Check("hl7", True, f"{speaks}; messages without MSH-18 are {settings.hl7.charset}")
 
 
 def _spool_room(settings: Settings) -> Check:
@@ -157,8 +184,9 @@ def _destination(destination: Destination, settings: Settings) -> Check:
             echo(destination.host, destination.port, destination.ae_title, calling, timeout=5, tls=tls)
             return Check(name, True, f"{destination.ae_title}@{where} answers C-ECHO")
         if destination.kind == "mllp":
-            socket.create_connection((destination.host, destination.port), 5).close()
-            return Check(name, True, f"{where} accepts connections")
+            with connect(destination, settings, seconds=5.0) as client:
+                client.open()
+            return Check(name, True, f"{where} accepts connections{' over TLS' if destination.tls else ''}")
         if destination.kind == "dicomweb":
             host, port = _address(destination.url)
             where = f"{host}:{port}"

@@ -13,7 +13,7 @@ from tests.node.hl7.listening import listening
 
 
 def found(settings: Settings, name: str) -> Check:
-    return next(item for item in checks(settings, ()) if item.name == name)
+    return next(item for item in checks(settings, (), {}) if item.name == name)
 
 
 def test_the_port_is_said_to_be_plain_and_what_is_read_without_msh_18(tmp_path: Path) -> None:

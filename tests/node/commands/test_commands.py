@@ -195,7 +195,7 @@ def test_ports_that_are_taken_are_named(tmp_path: Path) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        for command, section in (("receiver", "dicom"), ("gateway", "hl7")):
+        for command, section in (("receiver", "dicom"), ("listener", "hl7")):
             path = tmp_path / "overread.toml"
             root = f'[node]\nroot = "{tmp_path / "data"}"\n'
             path.write_text(f'{root}[{section}]\nhost = "127.0.0.1"\nport = {port}\n', encoding="utf-8")
@@ -284,3 +284,22 @@ def test_the_conformance_statement_names_what_the_node_speaks(config: Path) -> N
     assert {"1.2.840.10008.1.1", "1.2.840.10008.1.20.1"} <= set(said["scp"]["Services"])
     assert "ORM^O01" in said["hl7"]["in"]
     assert "# Conformance statement" in run("conformance", "--config", config).stdout
+
+
+def test_a_note_engine_and_a_knowledge_folder_that_cannot_be_used_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "overread.toml"
+    broken = tmp_path / "knowledge"
+    broken.mkdir()
+    (broken / "edges.tsv").write_text("nonsense\n", encoding="utf-8")
+    path.write_text(
+        f'[node]\nroot = "{tmp_path / "data"}"\n[notes]\nengine = "transformer"\nmodel = "{tmp_path / "none"}"\n'
+        f'[knowledge]\npath = "{broken}"\n',
+        encoding="utf-8",
+    )
+    found = {row["name"]: row for row in json.loads(run("check", "--config", path, "--json").stdout)}
+    assert not found["notes"]["ok"]
+    assert not found["knowledge"]["ok"]
+    assert "edges.tsv" in found["knowledge"]["text"]
+    refused = run("serve", "--config", path)
+    assert refused.exit_code != 0
+    assert "notes: " in refused.stderr
