@@ -48,7 +48,10 @@ def doubts(session: Session, study_ids: Iterable[int]) -> dict[int, str]:
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One attribute of both sides: what the images say, and what registrations said."""
+    """One attribute of both sides: what the images say, and what registrations said.
+
+    Of the patient ID: the numbers that some of the images name beside the study's, and the study's own.
+    """
 
     word: str
     images: str
@@ -113,7 +116,15 @@ def _doubted(session: Session, row: IdentityConflict, study: Study) -> Doubted:
         Side(word, str(dicom.get(key, "")), [value for value in stated.get(key, ()) if value], word in wrong)
         for key, word in WORDS.items()
     ]
+    if others := dicom.get(identity.OTHERS):
+        own, named = study.patient, ", ".join(_number(*one) for one in others)
+        both = [_number(own.patient_id, own.issuer)]
+        sides.append(Side(identity.PATIENT_ID, named, both, identity.PATIENT_ID in wrong))
     return Doubted(study, list(row.attributes), sides, row.found_at, row.resolved_at, row.resolution)
+
+
+def _number(patient_id: str, issuer: str) -> str:
+    return f"{patient_id} ({issuer})" if issuer else patient_id
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,8 @@
 
 SQLite runs in WAL mode with ``synchronous=FULL``: a committed transaction survives a power cut, which is what an HL7
 acknowledgement promises. Every write transaction begins IMMEDIATE, so that two writers wait for each other instead of
-failing.
+failing. On PostgreSQL they wait for one lock, to the same end: a writer sees all that the writers before it committed,
+and rows get their numbers in the order of the commits, which cursors over the timeline rely on.
 """
 
 from __future__ import annotations
@@ -12,11 +13,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.orm import Session, sessionmaker
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_SECONDS = 30.0
+WRITE_LOCK = 0x0FE44EAE
+"""PostgreSQL advisory lock of the one that writes."""
 
 
 class Records:
@@ -25,19 +28,22 @@ class Records:
     Parameters
     ----------
     busy_seconds
-        How long a writer waits for another one before it gives up (SQLite).
+        How long a writer waits for another one before it gives up.
     """
 
     def __init__(self, url: str, busy_seconds: float = BUSY_SECONDS) -> None:
         self.url = url
         self.engine = _engine(url, busy_seconds)
+        self._busy_seconds = busy_seconds
         self._sessions = sessionmaker(self.engine, expire_on_commit=False)
 
     @contextmanager
     def write(self) -> Iterator[Session]:
         """Open a session whose transaction may write; commits at the end, rolls back on an error."""
         with self._sessions(info={"write": True}) as session, session.begin():
-            session.connection(execution_options={"overread_write": True})
+            connection = session.connection(execution_options={"overread_write": True})
+            if connection.dialect.name == "postgresql":
+                _wait_for_writers(connection, self._busy_seconds)
             yield session
 
     @contextmanager
@@ -64,7 +70,7 @@ class Records:
 def _engine(url: str, busy_seconds: float) -> Engine:
     """Make an engine whose errors name a statement and never its values, which are a patient's."""
     if not url.startswith("sqlite"):
-        return create_engine(url, pool_pre_ping=True, hide_parameters=True)
+        return create_engine(url, pool_pre_ping=True, hide_parameters=True, isolation_level="READ COMMITTED")
     path = url.removeprefix("sqlite:///")
     if path and path != ":memory:":
         Path(path).parent.mkdir(parents=True, exist_ok=True)
@@ -85,3 +91,9 @@ def _sqlite_connect(connection: Any, _record: Any) -> None:
 def _sqlite_begin(connection: Connection) -> None:
     write = connection.get_execution_options().get("overread_write", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+def _wait_for_writers(connection: Connection, seconds: float) -> None:
+    """Wait, in PostgreSQL, until no other transaction writes."""
+    connection.execute(text("SELECT set_config('lock_timeout', :most, true)"), {"most": f"{int(seconds * 1000)}ms"})
+    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": WRITE_LOCK})

@@ -1,8 +1,9 @@
 """Whether the person in the images is the one of the record: demographics of DICOM against those of HL7.
 
-Each study has one row with what its images say. While that contradicts what registrations said of its patient, the row
-is open and the study is analysed alone: notes, laboratory values and earlier studies of somebody else must not reach
-its report. A correction on either side closes it; so does a person, who may also say that it is somebody else's.
+Each study has one row with what its images say. While that contradicts what registrations said of its patient, or its
+instances name patients that are not known to be one, the row is open and the study is analysed alone: notes, laboratory
+values and earlier studies of somebody else must not reach its report. A correction on either side closes it; so does a
+person, who may also say that it is somebody else's.
 """
 
 from __future__ import annotations
@@ -26,11 +27,21 @@ SAME_PERSON = "same_person"
 """A person decided: it is the patient in spite of what contradicts."""
 OTHER_PERSON = "other_person"
 """A person decided: it is somebody else, and the study stays alone for good."""
+OTHERS = "others"
+"""Key of :attr:`~node.records.schema.IdentityConflict.dicom`: patients that instances name beside the study's own."""
+OTHERS_MAX = 20
+PATIENT_ID = "patient ID"
+"""What contradicts where instances of one study name several patients."""
 DECISIONS = (SAME_PERSON, OTHER_PERSON)
 
 
 def observe(
-    session: Session, study: Study, said: Mapping[str, str], known: IdentityConflict | None = None
+    session: Session,
+    study: Study,
+    said: Mapping[str, str],
+    known: IdentityConflict | None = None,
+    *,
+    other: tuple[str, str] | None = None,
 ) -> IdentityConflict:
     """Take over what the images of a study say of the patient; of several instances the latest counts.
 
@@ -40,6 +51,8 @@ def observe(
         ``name``, ``birth_date``, ``sex`` as in :func:`node.records.patients.state`.
     known
         The study's row, where the caller has it.
+    other
+        Number and authority of another patient than the study's, where an instance names one.
     """
     row = known or session.scalars(select(IdentityConflict).filter_by(study_fk=study.id)).first()
     if row is None:
@@ -54,6 +67,9 @@ def observe(
         )
         session.add(row)
     dicom = {**row.dicom, **{key: value for key in WORDS if (value := said.get(key, ""))}}
+    others = dicom.get(OTHERS, [])
+    if other is not None and list(other) not in others and len(others) < OTHERS_MAX:
+        dicom[OTHERS] = [*others, list(other)]
     if dicom != row.dicom:
         row.dicom = dicom
         session.flush()
@@ -145,6 +161,8 @@ def _judge(
     session: Session, row: IdentityConflict, study: Study, stated: Mapping[str, Sequence[str]], message: int | None
 ) -> None:
     wrong = contradictions(row.dicom, stated)
+    if _names_others(session, row, study):
+        wrong.append(PATIENT_ID)
     if row.resolution == OTHER_PERSON or (row.resolution == SAME_PERSON and set(wrong) <= set(row.attributes)):
         return
     if wrong and row.resolution != OPEN:
@@ -161,6 +179,16 @@ def _judge(
         row.attributes = list(wrong)
         row.message_fk = message or row.message_fk
     session.flush()
+
+
+def _names_others(session: Session, row: IdentityConflict, study: Study) -> bool:
+    """Whether instances of a study name somebody who is not known to be its patient."""
+    others = row.dicom.get(OTHERS, [])
+    if not others:
+        return False
+    people = patients.same_person(session, study.patient)
+    found = [patients.find(session, *one) for one in others]
+    return any(one is None or one.id not in people for one in found)
 
 
 def contradictions(dicom: Mapping[str, Any], stated: Mapping[str, Sequence[str]]) -> list[str]:

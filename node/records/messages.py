@@ -20,7 +20,7 @@ TYPE_WIDTH = 20
 FOREIGN = "belongs to another patient"
 """What the reasons of messages have in common that were refused as another patient's (205)."""
 RETRIED_MAX = 200
-"""Most messages that one merge has taken over again."""
+"""Most messages that one merge looks at, whether they are to be taken over again."""
 
 
 _REUSED = "The sender used this message's control id before for other content; it is taken as a new message"
@@ -167,19 +167,18 @@ def failed_since(session: Session, since: dt.datetime | None = None) -> Sequence
     return session.scalars(query if since is None else query.where(Message.received_at >= since)).all()
 
 
-def retry_foreign(session: Session) -> int:
-    """Have messages taken over again that were refused as another patient's; after a merge they may be the same one's.
-
-    Returns how many; at most the :data:`RETRIED_MAX` newest.
-    """
+def foreign(session: Session) -> Sequence[Message]:
+    """Return messages that were refused as another patient's, oldest first: the :data:`RETRIED_MAX` newest of them."""
     query = select(Message).where(Message.state == MessageState.FAILED, Message.reason.contains(FOREIGN))
-    rows = session.scalars(query.order_by(Message.id.desc()).limit(RETRIED_MAX)).all()
-    for row in reversed(rows):
-        check(row.state, MessageState.RECEIVED)
-        row.state, row.reason, row.ack = MessageState.RECEIVED, "", None
-        text = "Patients were merged: the message, refused as another patient's, is taken over again"
-        timeline.add(session, "message.again", text, message=row.id)
-    return len(rows)
+    return session.scalars(query.order_by(Message.id.desc()).limit(RETRIED_MAX)).all()[::-1]
+
+
+def retry_foreign(session: Session, message: Message) -> None:
+    """Have a message taken over again that was refused as another patient's, who was merged with its own."""
+    check(message.state, MessageState.RECEIVED)
+    message.state, message.reason, message.ack = MessageState.RECEIVED, "", None
+    text = "Patients were merged: the message, refused as another patient's, is taken over again"
+    timeline.add(session, "message.again", text, message=message.id)
 
 
 def _clean(text: str, width: int) -> str:

@@ -11,6 +11,9 @@ import unicodedata
 from enum import StrEnum
 
 _MARKS = re.compile(r"[\W_]+")
+_IDEOGRAPH = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U000323af]")
+_HAN = "CJK"
+"""Script of Chinese characters, as Unicode names it."""
 _UMLAUTS = re.compile("(?<=[aou])e")
 _LETTERS = str.maketrans({"ø": "o", "æ": "ae", "œ": "oe", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "ı": "i"})
 NAMES_MAX = 40
@@ -31,17 +34,19 @@ def compare(one: str, other: str) -> Likeness:
     One name may lack what the other has (a middle name, a second family name), give initials, have accents or not (also
     as in ``ue`` for ``ü``), part words by hyphens, blanks or not at all, and have family and given name the other way
     round. Prefix and suffix do not count. Names without letters, and groups of different scripts, are not compared.
+    Where both have Chinese characters these alone decide: many names are written alike in Latin letters.
     """
     pairs = [(a, b) for a in _groups(one) for b in _groups(other) if _script(a) == _script(b)]
     if not pairs:
         return Likeness.SPELLING if one.strip("^= ") and other.strip("^= ") else Likeness.SAME
-    return min((_likeness(a, b) for a, b in pairs), key=list(Likeness).index)
+    written = [pair for pair in pairs if _script(pair[0]) == _HAN]
+    return min((_likeness(a, b) for a, b in written or pairs), key=list(Likeness).index)
 
 
 def _likeness(one: list[str], other: list[str]) -> Likeness:
     if "".join(one) == "".join(other) or sorted(one) == sorted(other):
         return Likeness.SAME
-    if _within(one, other) or _within(other, one):
+    if _script(one) != _HAN and (_within(one, other) or _within(other, one)):
         return Likeness.SAME
     return Likeness.SPELLING if set(one) & set(other) else Likeness.OTHER
 
@@ -71,7 +76,8 @@ def _groups(name: str) -> list[list[str]]:
 def _words(component: str) -> list[str]:
     folded = unicodedata.normalize("NFKD", component.casefold()).translate(_LETTERS)
     plain = "".join(char for char in folded if not unicodedata.combining(char))
-    return [_UMLAUTS.sub("", word) for word in _MARKS.sub(" ", plain).split()]
+    parted = _IDEOGRAPH.sub(r" \g<0> ", _MARKS.sub(" ", plain))  # 王伟 and 王^伟 are the same characters
+    return [_UMLAUTS.sub("", word) for word in parted.split()]
 
 
 def _script(words: list[str]) -> str:

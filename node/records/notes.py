@@ -77,7 +77,8 @@ def notes_for_study(session: Session, study: Study) -> Sequence[Note]:
     accession = or_(Note.accession_number == "", Note.accession_number == study.accession_number)
     query = select(Note).where(Note.patient_fk.in_(people), accession, Note.state != NoteState.WITHDRAWN)
     rows = session.scalars(query.order_by(Note.received_at, Note.id)).all()
-    return [note for note in rows if examinations.of_note(session, note) in ("", study.accession_number)]
+    about = examinations.of_notes(session, study.patient, rows)
+    return [note for note, accession in zip(rows, about, strict=True) if accession in ("", study.accession_number)]
 
 
 def studies_for_note(session: Session, note: Note) -> Sequence[Study]:

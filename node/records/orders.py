@@ -101,6 +101,11 @@ def with_numbers(
     return session.scalars(query).all()
 
 
+def of_people(session: Session, people: Sequence[int]) -> Sequence[Order]:
+    """Return all orders of some rows of patients, newest first."""
+    return session.scalars(select(Order).where(Order.patient_fk.in_(people)).order_by(*_NEWEST)).all()
+
+
 def _has_number(column: InstrumentedAttribute[str], number: str) -> ColumnElement[bool]:
     bare = number.partition("^")[0]
     return or_(column == bare, column.startswith(f"{bare}^", autoescape=True))

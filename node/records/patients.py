@@ -9,7 +9,7 @@ only if a registration says so (:mod:`node.records.merges`).
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from sqlalchemy import bindparam, or_, select
@@ -85,11 +85,12 @@ def state(
     study: Study | int | None = None,
     message: int | None = None,
     stated_at: dt.datetime | None = None,
+    registered: bool = True,
 ) -> bool:
     """Take over demographics; returns whether what HL7 says of the patient is another thing than before.
 
-    HL7 is the registration's word and replaces what is there, unless that was stated later; DICOM, typed at a scanner,
-    only fills what is empty. Where the two disagree the timeline says which attribute, never its value.
+    HL7 replaces what is there, unless that was stated later; DICOM, typed at a scanner, only fills what is empty. Where
+    the two disagree the timeline says which attribute, never its value.
 
     Parameters
     ----------
@@ -100,6 +101,9 @@ def state(
         What a disagreement is written beside.
     stated_at
         When HL7 stated it; None: now.
+    registered
+        Whether HL7 is the registration's word here. An order or a result repeats what its system was told of the
+        patient at some time: it replaces nothing that a registration said.
     """
     said = {key: value[:width] for key, width in _WIDTHS.items() if (value := given.get(key, ""))}
     different = [key for key, value in said.items() if _differs(key, getattr(patient, key), value)]
@@ -107,7 +111,7 @@ def state(
         changes = {key: value for key, value in said.items() if not getattr(patient, key)}
         changed = False
     else:
-        changes, changed = _by_hl7(session, patient, said, different, stated_at or now(), message)
+        changes, changed = _by_hl7(session, patient, said, different, stated_at or now(), message, registered)
         different = [key for key in different if key in changes]
     for key, value in changes.items():
         setattr(patient, key, value)
@@ -129,21 +133,30 @@ def _by_hl7(
     different: Sequence[str],
     at: dt.datetime,
     message: int | None,
+    registered: bool,
 ) -> tuple[dict[str, str], bool]:
     """Return what a statement of HL7 changes, and whether HL7 says something else now; remember when it was said."""
     known = patient.stated or {}
-    holds = statements.latest(known, said, at)
+    holds = statements.latest(known, said, at, registered=registered)
     changes = {key: said[key] for key in holds if _replaces(getattr(patient, key), said[key])}
     if "name" in said and "name" not in holds and said["name"].split("=")[0] == patient.name:
         changes["name"] = said["name"]  # the same name, and its ideographic group beside it
     changed = bool(changes) or any(key not in known for key in holds)
     if holds:
-        patient.stated = {**known, **dict.fromkeys(holds, statements.stamp(at))}
-        patient.stated_at = max(at, patient.stated_at or at)
-    if older := [WORDS[key] for key in different if key not in holds]:
-        text = f"An older message states another {', '.join(older)}; what was stated later is kept"
+        patient.stated = {**known, **dict.fromkeys(holds, statements.stamp(at, registered=registered))}
+        patient.stated_at = max(map(statements.time_of, patient.stated.values()))
+    kept = [key for key in different if key not in holds]
+    if kept and not registered and any(str(known[key]).startswith(statements.REGISTERED) for key in kept):
+        text = f"A message that registers nobody states another {_words(kept)}; the registration's is kept"
+        timeline.add(session, "patient.older", text, message=message, level="warning")
+    elif kept:
+        text = f"An older message states another {_words(kept)}; what was stated later is kept"
         timeline.add(session, "patient.older", text, message=message)
     return changes, changed
+
+
+def _words(keys: Iterable[str]) -> str:
+    return ", ".join(WORDS[key] for key in keys)
 
 
 def same_person(session: Session, patient: Patient) -> Sequence[int]:
@@ -253,18 +266,15 @@ def _say_conflict(
     message: int | None,
 ) -> None:
     if origin == "dicom":
-        words = ", ".join(WORDS[key] for key in different)
-        text = f"The patient's {words} in DICOM differs from the record; the record is kept"
+        text = f"The patient's {_words(different)} in DICOM differs from the record; the record is kept"
         _warn_once(session, text, study, message)
         return
     images = select(Study.id, IdentityConflict.dicom).outerjoin(IdentityConflict, IdentityConflict.study_fk == Study.id)
     for study_id, seen in session.execute(images.where(Study.patient_fk == patient.id)):
         keys = [key for key in different if seen is None or _differs(key, seen.get(key, ""), getattr(patient, key))]
         if keys:
-            words = ", ".join(WORDS[key] for key in keys)
-            _warn_once(
-                session, f"The patient's {words} in HL7 differs from the study's; HL7 is kept", study_id, message
-            )
+            text = f"The patient's {_words(keys)} in HL7 differs from the study's; HL7 is kept"
+            _warn_once(session, text, study_id, message)
 
 
 def _warn_once(session: Session, text: str, study: Study | int | None, message: int | None) -> None:

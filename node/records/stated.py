@@ -9,13 +9,23 @@ import datetime as dt
 from collections.abc import Mapping
 from typing import Any
 
-
-def stamp(at: dt.datetime) -> str:
-    """Return a time as text; texts sort as their times do."""
-    return at.astimezone(dt.UTC).isoformat(timespec="microseconds")
+REGISTERED = "R"
+"""Stands before the time of what a registration said: letters sort after digits, so it outranks all that did not."""
 
 
-def latest(stated: Mapping[str, Any], given: Mapping[str, Any], at: dt.datetime) -> list[str]:
+def stamp(at: dt.datetime, *, registered: bool = False) -> str:
+    """Return a time as text; texts sort as their times do, those of registrations behind all others."""
+    return (REGISTERED if registered else "") + at.astimezone(dt.UTC).isoformat(timespec="microseconds")
+
+
+def time_of(text: str) -> dt.datetime:
+    """Return the time of a stamp."""
+    return dt.datetime.fromisoformat(text.removeprefix(REGISTERED))
+
+
+def latest(
+    stated: Mapping[str, Any], given: Mapping[str, Any], at: dt.datetime, *, registered: bool = False
+) -> list[str]:
     """Return which of the given fields a statement of this time sets: those of which nothing later was said."""
-    text = stamp(at)
+    text = stamp(at, registered=registered)
     return [key for key in given if str(stated.get(key, "")) <= text]

@@ -88,12 +88,23 @@ class _Batch:
 
     def _observe(self, study: Study, header: InstanceHeader) -> None:
         """Compare what the images say of the patient with the record, once for all that say the same."""
-        key = (study.uid, header.patient_name, header.birth_date, header.sex)
-        if key in self._observed or not header.patient_id or header.patient_id != study.patient.patient_id:
+        patient = study.patient
+        key = (study.uid, header.patient_id, header.issuer, header.patient_name, header.birth_date, header.sex)
+        if key in self._observed or not header.patient_id or not patient.patient_id:
             return
         self._observed.add(key)
         said = {"name": header.patient_name, "birth_date": header.birth_date, "sex": header.sex}
-        self._compared[study.id] = identity.observe(self._session, study, said, self._compared.get(study.id))
+        other = _other(patient, header)
+        known = self._compared.get(study.id)
+        self._compared[study.id] = identity.observe(self._session, study, {} if other else said, known, other=other)
+
+
+def _other(patient: Patient, header: InstanceHeader) -> tuple[str, str] | None:
+    """Return number and authority of the patient that an instance names, None where it is the study's."""
+    same = header.patient_id == patient.patient_id
+    if same and (header.issuer == patient.issuer or not (header.issuer and patient.issuer)):
+        return None
+    return header.patient_id, header.issuer
 
 
 def released(session: Session, study_uids: Iterable[str], at: dt.datetime | None = None) -> None:

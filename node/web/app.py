@@ -15,13 +15,26 @@ from starlette.exceptions import HTTPException
 from node.dicom.landing import Taker
 from node.records.engine import Records
 from node.settings import Settings
+from node.web.banner import Banner
 from node.web.credentials import Login
 from node.web.dicomweb import stow
 from node.web.dicomweb.upload import Inlet
 from node.web.gate import SCRIPT_PATHS, Gate
 from node.web.live import LiveFeed
 from node.web.pages import HERE, Pages
-from node.web.routes import api, events, health, images, login, operations, study, worklist
+from node.web.routes import (
+    alerts,
+    api,
+    events,
+    health,
+    identity,
+    images,
+    login,
+    messages,
+    operations,
+    study,
+    worklist,
+)
 from node.web.sessions import Sessions, load_secret
 from node.web.site import Site
 from node.web.slices import SliceRenderer
@@ -29,6 +42,9 @@ from node.web.slices import SliceRenderer
 ROUTERS = (
     worklist.router,
     study.router,
+    identity.router,
+    messages.router,
+    alerts.router,
     images.router,
     operations.router,
     events.router,
@@ -71,7 +87,7 @@ def create_app(
     app.state.site = Site(
         settings=settings,
         records=records,
-        pages=Pages(sessions, login=settings.web.login),
+        pages=Pages(sessions, Banner(settings, records), login=settings.web.login),
         live=LiveFeed(records, app.state.stopping),
         slices=SliceRenderer(settings.node.root),
         sessions=sessions,

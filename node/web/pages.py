@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,10 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse, Response
 from markupsafe import Markup
 
-from node.records.schema import Note, Patient, Study, now
-from node.web import findings, text
-from node.web.gate import session_of
+from node.records.schema import Fact, Note, Patient, Study, now
+from node.web import findings, places, shelf, text
+from node.web.banner import Banner
+from node.web.gate import OPEN_PATHS, session_of
 from node.web.sessions import Sessions
 
 HERE = Path(__file__).parent
@@ -48,17 +50,25 @@ def patient_age(patient: Patient, study: Study) -> str:
 
 
 def marked(note: Note) -> Markup:
-    """Return a note's text with its facts marked; everything that is not a mark of ours is escaped."""
-    out = []
+    """Return a note's text with its facts marked; everything that is not a mark of ours is escaped.
+
+    Each fact's first words carry the name of :func:`node.web.places.anchor`, so that evidence can lead there.
+    """
+    out, at = [], 0
     for piece in text.pieces(note.text, [(fact.start, fact.end) for fact in note.facts]):
-        if not piece.facts:
-            out.append(Markup.escape(piece.text))
-            continue
         covering = [note.facts[index] for index in piece.facts]
-        title = "; ".join(f"{fact.code_meaning} ({text.assertion(fact)}, {fact.kind})" for fact in covering)
-        kind = text.assertion(covering[0])
-        out.append(Markup('<mark class="fact {}" title="{}">{}</mark>').format(kind, title, piece.text))
+        begun = {places.anchor(note, fact.start, fact.end): None for fact in covering if fact.start == at}
+        shown = _mark(covering, piece.text) if covering else Markup.escape(piece.text)
+        for name in begun:
+            shown = Markup('<span class="at" id="{}">{}</span>').format(name, shown)
+        out.append(shown)
+        at += len(piece.text)
     return Markup("").join(out)
+
+
+def _mark(covering: Sequence[Fact], words: str) -> Markup:
+    title = "; ".join(f"{fact.code_meaning} ({text.assertion(fact)}, {fact.kind})" for fact in covering)
+    return Markup('<mark class="fact {}" title="{}">{}</mark>').format(text.assertion(covering[0]), title, words)
 
 
 def environment() -> jinja2.Environment:
@@ -78,6 +88,11 @@ def environment() -> jinja2.Environment:
         "assertion": text.assertion,
         "rows": findings.rows,
         "short": findings.short,
+        "brief": text.brief,
+        "shelves": shelf.shelves,
+        "duration": text.duration,
+        "language": places.language,
+        "language_of": places.language_of,
     }
     env.globals |= {
         "disclaimer": DISCLAIMER,
@@ -99,24 +114,36 @@ def _asset_version() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A part of a page: its template, the address that gives it alone."""
+    """A part of a page: its template, the address that gives it alone, after how long it is asked for unasked."""
 
     name: str
     template: str
     url: str
+    every: str = "60s"
+
+
+BANNER = Part("banner", "_banner.html", "/alerts/part", every="15s")
+"""Alerts that nobody acknowledged; it stands on every page, also on those that are not live."""
 
 
 class Pages:
     """Renders pages and parts for one application."""
 
-    def __init__(self, sessions: Sessions, *, login: bool) -> None:
+    def __init__(self, sessions: Sessions, banner: Banner, *, login: bool) -> None:
         self._env = environment()
         self._sessions = sessions
+        self._banner = banner
         self._login = login
 
     def page(self, request: Request, template: str, *, status: int = 200, **context: Any) -> HTMLResponse:
         """Return a whole page."""
-        return HTMLResponse(self._render(request, template, context), status_code=status)
+        everybody = request.url.path.startswith(OPEN_PATHS)  # before the login, patients are named to nobody
+        banner = Markup("") if everybody else self.embedded(request, BANNER, alarms=self._banner.alarms())
+        return HTMLResponse(self._render(request, template, {**context, "banner": banner}), status_code=status)
+
+    def banner(self, request: Request) -> Response:
+        """Return the banner alone."""
+        return self.part(request, BANNER, alarms=self._banner.alarms())
 
     def part(self, request: Request, part: Part, **context: Any) -> Response:
         """Return a part alone; 204, which leaves the page as it is, if the browser has this very content."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Protocol
+from typing import Any, Protocol
 
 ASSERTIONS = ("present", "negated", "family", "historical", "uncertain", "hypothetical", "other")
 """How a fact can be asserted, as the pages name it; also the CSS classes."""
@@ -105,6 +105,22 @@ def pieces(text: str, spans: Iterable[tuple[int, int]]) -> list[Piece]:
             open_spans.append((end, index))
         cut.append(Piece(text[left:right], tuple(sorted(index for _, index in open_spans))))
     return cut
+
+
+def brief(triage: Mapping[str, Any], limit: int = 120) -> str:
+    """Return the first reason of a triage in few words: its first sentence, without the source in brackets."""
+    reasons = triage.get("reasons")
+    first = str(reasons[0]) if isinstance(reasons, list) and reasons else ""
+    words = first[:1000].partition("[")[0].strip().partition(". ")[0].rstrip(".")
+    return words if len(words) <= limit else f"{words[: limit - 1].rstrip()}…"
+
+
+def duration(seconds: float) -> str:
+    """Return a time span in the largest unit that tells it: ``0.04 s``, ``12 s``, ``5 min``, ``3 h``, ``4 d``."""
+    for unit, size in (("d", 86400.0), ("h", 3600.0), ("min", 60.0)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.2g} s"
 
 
 def hl7_segments(raw: bytes) -> list[str]:

@@ -7,8 +7,10 @@ from typing import Any
 
 from fastapi import APIRouter, HTTPException, Query
 
-from node.records import timeline, views
+from node.records import attention, message_views, timeline, views
+from node.records.attention import Doubted
 from node.records.schema import Delivery, Event, Fact, Job, Note, Observation, Order, Patient, Result, Shortfall, Study
+from node.records.states import MessageState
 from node.web.site import TheSite
 
 router = APIRouter(prefix="/api")
@@ -44,6 +46,7 @@ def study(site: TheSite, study_id: int) -> Json:
             "jobs": [_job(job) for job in view.jobs],
             "notes": [_note(note) for note in view.notes],
             "observations": [_observation(item) for item in view.observations],
+            "identity": _identity(attention.doubt(session, row)),
         }
 
 
@@ -56,12 +59,30 @@ def study_timeline(site: TheSite, study_id: int) -> Json:
         return {"events": [_event(event) for event in timeline.of_study(session, study_id)]}
 
 
+@router.get("/messages")
+def messages(
+    site: TheSite, state: MessageState | None = None, before: int | None = Query(None, gt=0, lt=1 << 53)
+) -> Json:
+    """HL7 messages that came in, newest first, without their content."""
+    with site.records.read() as session:
+        found = message_views.listed(session, state, before)
+    names = ("id", "received_at", "type", "sender", "control_id", "told", "peer", "state", "reason", "size")
+    return {"messages": [_columns(row, *names) for row in found.rows], "older": found.older}
+
+
+def _identity(row: Doubted | None) -> Json | None:
+    if row is None:
+        return None
+    return _columns(row, "attributes", "found_at", "resolved_at", "resolution") | {"alone": row.alone}
+
+
 def _row(row: views.WorklistRow) -> Json:
     return {
         **_study(row.study),
         "incomplete": _short(row.short),
         "modalities": row.modalities,
         "attention": row.attention,
+        "doubt": row.doubt,
         "jobs": [_columns(job, "id", "model", "model_version", "state", "reason", "findings") for job in row.jobs],
         "deliveries": {state.value: count for state, count in row.deliveries.items()},
     }
@@ -79,7 +100,7 @@ def _columns(row: Any, *names: str) -> Json:
 def _study(row: Study) -> Json:
     return _columns(
         row, "id", "uid", "accession_number", "description", "study_date", "state", "reason", "priority", "generation",
-        "first_instance_at", "last_instance_at", "completed_at",
+        "first_instance_at", "last_instance_at", "completed_at", "triage",
     ) | {"patient": _patient(row.patient)}  # fmt: skip
 
 
@@ -97,7 +118,7 @@ def _order(row: Order) -> Json:
 def _job(row: Job) -> Json:
     return _columns(
         row, "id", "model", "model_version", "rule", "state", "reason", "attempts", "created_at", "started_at",
-        "finished_at", "findings", "warnings",
+        "finished_at", "findings", "warnings", "assessment",
     ) | {"results": [_result(result) for result in row.results]}  # fmt: skip
 
 
@@ -116,14 +137,25 @@ def _delivery(row: Delivery) -> Json:
 
 def _note(row: Note) -> Json:
     return _columns(
-        row, "id", "document_number", "document_type", "author", "written_at", "state", "language", "text"
+        row,
+        "id",
+        "document_number",
+        "document_type",
+        "author",
+        "written_at",
+        "state",
+        "language",
+        "text",
+        "replaces",
+        "engine",
     ) | {"facts": [_fact(fact) for fact in row.facts]}
 
 
 def _fact(row: Fact) -> Json:
     return _columns(
         row, "kind", "code_value", "code_scheme", "code_meaning", "surface", "start", "end", "section", "negated",
-        "uncertain", "historical", "hypothetical", "experiencer",
+        "uncertain", "historical", "hypothetical", "experiencer", "number", "upper", "unit", "comparator", "when",
+        "side",
     )  # fmt: skip
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Form, HTTPException, Request
+from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from sqlalchemy import select
 from sqlalchemy.exc import NoResultFound
@@ -12,7 +12,9 @@ from sqlalchemy.exc import NoResultFound
 from node.errors import StateError
 from node.records import evidence, results, timeline, views
 from node.records.schema import Delivery, Job, Result, Study
-from node.web.gate import session_of
+from node.settings import MESSAGES
+from node.web.forms import Csrf, check_form, possible
+from node.web.judged import judged
 from node.web.pages import Part
 from node.web.site import Site, TheSite
 from node.web.slices import KeySlices
@@ -20,8 +22,11 @@ from node.web.source import SliceUnavailable, inside
 from node.web.text import hl7_segments
 
 router = APIRouter()
-PARTS = ("status", "findings", "notes", "labs", "results", "timeline")
+PARTS = ("status", "doubt", "assessment", "findings", "notes", "labs", "results", "timeline")
+JUDGED = ("doubt", "assessment", "labs")
+"""Parts that need what is known beyond the images."""
 MAX_MESSAGE_BYTES = 1 << 20
+MISSING = "There is no such study."
 
 
 @router.get("/studies/{study_id}")
@@ -31,10 +36,9 @@ def page(request: Request, site: TheSite, study_id: int) -> HTMLResponse:
         cursor = timeline.last_id(session)
         view = _view(session, study_id)
         keys = _key_slices(session, site, view)
-    parts = {
-        name: site.pages.embedded(request, _part(name, study_id), view=view, study=view.study, keys=keys)
-        for name in PARTS
-    }
+        known = judged(session, view)
+    context = {"view": view, "study": view.study, "keys": keys, "judged": known}
+    parts = {name: site.pages.embedded(request, _part(name, study_id), **context) for name in PARTS}
     return site.pages.page(request, "study.html", view=view, study=view.study, parts=parts, cursor=cursor)
 
 
@@ -46,7 +50,9 @@ def part(request: Request, site: TheSite, study_id: int, name: str) -> Response:
     with site.records.read() as session:
         view = _view(session, study_id)
         keys = _key_slices(session, site, view) if name == "findings" else {}
-    return site.pages.part(request, _part(name, study_id), view=view, study=view.study, keys=keys)
+        known = judged(session, view) if name in JUDGED else None
+    context = {"view": view, "study": view.study, "keys": keys, "judged": known}
+    return site.pages.part(request, _part(name, study_id), **context)
 
 
 @router.get("/studies/{study_id}/results/{result_id}/message")
@@ -54,7 +60,7 @@ def message(request: Request, site: TheSite, study_id: int, result_id: int) -> H
     """An HL7 message that was built, one segment a line."""
     with site.records.read() as session:
         result = views.result_of(session, study_id, result_id)
-    if result is None or result.kind != "oru":
+    if result is None or result.kind not in MESSAGES:
         raise HTTPException(404, "There is no such message.")
     try:
         with inside(site.settings.node.root, result.path).open("rb") as file:
@@ -65,16 +71,16 @@ def message(request: Request, site: TheSite, study_id: int, result_id: int) -> H
 
 
 @router.post("/studies/{study_id}/process")
-def process(
-    request: Request, site: TheSite, study_id: int, csrf: Annotated[str, Form(max_length=200)] = ""
-) -> Response:
+def process(request: Request, site: TheSite, study_id: int, csrf: Csrf = "") -> Response:
     """Take what is here of a study that waits for more instances."""
-    _check_form(request, site, csrf)
+    check_form(request, site, csrf)
     try:
         with site.records.write() as session:
-            evidence.release(session, session.scalars(select(Study).where(Study.id == _possible(study_id))).one())
+            evidence.release(
+                session, session.scalars(select(Study).where(Study.id == possible(study_id, MISSING))).one()
+            )
     except NoResultFound as exc:
-        raise HTTPException(404, "There is no such study.") from exc
+        raise HTTPException(404, MISSING) from exc
     except StateError as exc:
         raise HTTPException(409, "This study does not wait for instances any more.") from exc
     if request.headers.get("hx-request"):
@@ -83,11 +89,9 @@ def process(
 
 
 @router.post("/studies/{study_id}/deliveries/{delivery_id}/again")
-def send_again(
-    request: Request, site: TheSite, study_id: int, delivery_id: int, csrf: Annotated[str, Form(max_length=200)] = ""
-) -> Response:
+def send_again(request: Request, site: TheSite, study_id: int, delivery_id: int, csrf: Csrf = "") -> Response:
     """Send again, and now, what waits for another try or was given up."""
-    _check_form(request, site, csrf)
+    check_form(request, site, csrf)
     try:
         with site.records.write() as session:
             owned = (
@@ -104,23 +108,11 @@ def send_again(
     return RedirectResponse(f"/studies/{study_id}#results", status_code=303)
 
 
-def _check_form(request: Request, site: Site, csrf: str) -> None:
-    if not site.sessions.csrf_valid(session_of(request), csrf):
-        raise HTTPException(403, "The form is out of date: reload the page and try again.")
-
-
 def _view(session: Any, study_id: int) -> views.StudyView:
-    view = views.study(session, _possible(study_id))
+    view = views.study(session, possible(study_id, MISSING))
     if view is None:
-        raise HTTPException(404, "There is no such study.")
+        raise HTTPException(404, MISSING)
     return view
-
-
-def _possible(study_id: int) -> int:
-    """Return a number that a study can have; databases take none that is much longer."""
-    if not 0 < study_id < 1 << 53:
-        raise HTTPException(404, "There is no such study.")
-    return study_id
 
 
 def _part(name: str, study_id: int) -> Part:

@@ -241,3 +241,20 @@ def test_an_attribute_that_one_side_does_not_state_contradicts_nothing() -> None
     assert contradictions({"name": "Doe^Jane"}, {"birth_date": ["19700101"], "sex": [], "name": [""]}) == []
     assert contradictions({}, {"name": ["Doe^Jane"]}) == []
     assert contradictions({"sex": "F"}, {"sex": ["M", "F"]}) == []
+
+
+def test_a_study_whose_instances_name_two_patients_is_in_question_until_they_are_one(records: Records) -> None:
+    with records.write() as session:
+        study = scan(session)
+        assert not identity.in_question(session, study)
+        scan(session, replace(HEADER, uid="1.2.3.1.2", patient_id="0815"))
+        assert identity.in_question(session, study)
+        (row,) = identity.open_conflicts(session)
+        assert row.attributes == ["patient ID"]
+        merges.merge(session, register(session), register(session, number="0815"), stated_at=AT)
+        assert not identity.in_question(session, study)
+        scan(session, replace(HEADER, uid="1.2.3.1.3", issuer="ELSEWHERE"))
+        assert identity.in_question(session, study)
+        identity.resolve(session, study, identity.SAME_PERSON)
+        scan(session, replace(HEADER, uid="1.2.3.1.4", issuer="ELSEWHERE"))
+        assert not identity.in_question(session, study)

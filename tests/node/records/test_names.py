@@ -48,6 +48,8 @@ def test_one_name_written_in_two_ways_is_the_same(one: str, other: str) -> None:
         ("Yamada^Tarou", "山田^太郎"),  # two scripts tell nothing
         ("Ivanov^Ivan", "Иванов^Иван"),
         ("王^小东", "王^大明"),
+        ("王伟", "王^玮"),
+        ("Wang^Wei=王^伟", "Wang^Wei=王^玮"),
     ],
 )
 def test_names_that_agree_in_part_are_another_spelling(one: str, other: str) -> None:
@@ -61,6 +63,7 @@ def test_names_that_agree_in_part_are_another_spelling(one: str, other: str) -> 
         ("山田^太郎", "佐藤^花子"),
         ("Doe^Jane^^Dr", "Smith^Robert^^Dr"),
         ("Li^Na", "Williams^Nancy"),
+        ("Wang^Wei=王^伟", "Wang^Wei=汪^维"),  # written alike in Latin letters alone
     ],
 )
 def test_names_that_agree_in_nothing_are_others(one: str, other: str) -> None:

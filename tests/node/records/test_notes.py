@@ -6,7 +6,7 @@ import datetime as dt
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import event, select
 from sqlalchemy.orm import Session
 
 from node.errors import StateError
@@ -180,3 +180,27 @@ def test_a_note_names_an_order_of_its_patient_alone(records: Records) -> None:
         assert examinations.meant(session, other, about) == "A1"
         assert examinations.meant(session, patient, about) == ""
         assert examinations.meant(session, patient, ()) == ""
+
+
+def test_what_many_notes_are_about_is_found_with_a_few_statements(records: Records) -> None:
+    asked: list[str] = []
+    with records.write() as session:
+        patient = patients.find_or_create(session, "1", "H")
+        session.add_all(
+            [
+                Order(patient=patient, placer_number="P7^OE", filler_number="F7^LAB", accession_number="A7"),
+                Order(patient=patient, placer_number="P8", filler_number="F8", accession_number=""),
+                Study(uid="1.9", patient=patient, accession_number="A9"),
+            ]
+        )
+        wanted = study(session, "1", "H", "A7")
+        for number in range(60):
+            about = (("placer", f"P{number}^OE"), ("filler", f"F{number}"), ("study", "1.9" if number == 9 else "1.0"))
+            note_entry.store(session, patient, "LIS|H", Document(f"D{number}", "text", about=about))
+        event.listen(records.engine, "before_cursor_execute", lambda *args: asked.append(args[2]))
+        found = [note.document_number for note in notes.notes_for_study(session, wanted)]
+        assert len(asked) <= 6
+        assert found == [f"D{number}" for number in range(60) if number != 9]
+        assert examinations.settle(session, patient) == 2
+        settled = select(Note.document_number, Note.accession_number).where(Note.accession_number != "")
+        assert sorted(tuple(row) for row in session.execute(settled)) == [("D7", "A7"), ("D9", "A9")]

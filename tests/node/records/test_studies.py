@@ -135,7 +135,7 @@ def test_an_instance_of_another_patient_stays_with_its_study_and_is_warned_of(re
         index(session, FIRST)
         index(session, header(uid="1.2.3.1.2", patient_id="P2"))
         assert session.scalars(select(Study)).one().patient.patient_id == "P1"
-        assert [kind for kind, _ in lines(session)] == ["study.received", "patient.conflict"]
+        assert [kind for kind, _ in lines(session)] == ["study.received", "patient.conflict", "identity.question"]
 
 
 def test_a_series_that_is_claimed_by_two_studies_stays_in_the_first(records: Records) -> None:

@@ -13,6 +13,7 @@ from node.records.engine import Records
 from node.settings import NodeSection, Settings, WebSection
 from node.web.app import create_app
 from tests.node.web.seed import Seeded, seed
+from tests.node.web.seed_record import Recorded, record
 
 LOCAL = ("127.0.0.1", 50000)
 Client = Callable[..., TestClient]
@@ -48,6 +49,12 @@ def make_client(settings: Settings, records: Records) -> Iterator[Client]:
         return TestClient(app, base_url="http://127.0.0.1:8080", client=address, follow_redirects=False)
 
     return make  # type: ignore[return-value]
+
+
+@pytest.fixture
+def recorded(records: Records, seeded: Seeded, tmp_path: Path) -> Recorded:
+    """Give a seeded store with what the record says beside the images."""
+    return record(records, seeded, tmp_path)
 
 
 @pytest.fixture

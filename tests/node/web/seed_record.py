@@ -49,6 +49,7 @@ B12 = (("310", 400.0, ""), ("248", 200.0, ""), ("181", 60.0, "L"), ("142", 0.25,
 MESSAGE = (
     "MSH|^~\\&|LAB|HOSP|OVERREAD|NODE|20261120103000||ORU^R01^ORU_R01|C-1|P|2.5.1||||||UNICODE UTF-8\r"
     "PID|1||PID-778^^^HOSP~X^^^Y||Zweifel^Hildegard<script>^^^||19540312|F\r"
+    "OBR|1||F-9^LAB|B12^Vitamin B12^L|||20261120100000\r"
     "OBX|1|NM|2132-9^Vitamin B12^LN||142|pg/mL|200-900|LL|||F\r"
     "ZZZ|1|own\r"
 )

@@ -27,6 +27,9 @@ RIGHT = "right horse"
 WEB: dict[str, Any] = {"user": "reader", "password": RIGHT}
 FAR = ("10.1.2.3", 40000)
 PRIVATE = ["/", "/studies/1", "/studies/1/parts/notes", "/studies/1/events", "/events", "/operations", "/nothing"]
+PRIVATE += ["/identity", "/messages", "/messages/part", "/messages/1", "/messages/1/content", "/alerts/part"]
+PRIVATE += ["/studies/1/parts/assessment", "/studies/1/parts/doubt"]
+FORMS = ["/studies/1/identity", "/messages/1/replay"]
 
 
 @pytest.fixture
@@ -49,7 +52,15 @@ def test_without_a_session_every_page_leads_to_the_login(guarded: TestClient, pa
     assert answer.headers["location"].startswith("/login")
 
 
-@pytest.mark.parametrize("path", ["/api/worklist", "/api/studies/1", "/metrics", "/healthz", "/readyz"])
+@pytest.mark.parametrize("path", FORMS)
+def test_without_a_session_every_form_leads_to_the_login(guarded: TestClient, path: str) -> None:
+    answer = guarded.post(path, data={"csrf": csrf_of(guarded.get("/login").text), "decision": "same_person"})
+    assert (answer.status_code, answer.headers["location"]) == (303, "/login")
+
+
+@pytest.mark.parametrize(
+    "path", ["/api/worklist", "/api/messages", "/api/studies/1", "/metrics", "/healthz", "/readyz"]
+)
 def test_scripts_from_other_machines_are_asked_for_the_login(guarded: TestClient, path: str) -> None:
     answer = guarded.get(path)
     assert answer.status_code == 401
