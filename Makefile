@@ -12,14 +12,14 @@ CAMPAIGN_OPTIONS ?=
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: help demo test check format bench bench-pipeline bench-receive bench-results bench-delivery campaigns campaign-kill campaign-fuzz campaign-torture clean
+.PHONY: help demo test check format bench bench-pipeline bench-receive bench-results bench-delivery bench-hl7 bench-notes campaigns campaign-kill campaign-fuzz campaign-torture campaign-hl7 clean
 
 help:
 	@echo "make demo    run the node with a simulated hospital (DEMO=folder)"
 	@echo "make test    run the tests"
 	@echo "make check   formatting, lint, strict types"
 	@echo "make bench   measure everything; results are printed as JSON (see docs/benchmarks.md)"
-	@echo "make campaigns   attack the receiver: campaign-kill, campaign-fuzz, campaign-torture (CAMPAIGN_OPTIONS='--seed 7')"
+	@echo "make campaigns   attack the receiver and the HL7 port: campaign-kill, -fuzz, -torture, -hl7 (CAMPAIGN_OPTIONS='--seed 7')"
 	@echo "make bench-receive   measure the receiver beside its peers (BENCH_OPTIONS='--quick --cases ct1,ct4')"
 
 $(VENV)/.node: pyproject.toml constraints.txt
@@ -48,7 +48,7 @@ format: $(VENV)/.dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: bench-pipeline bench-receive bench-results bench-delivery
+bench: bench-pipeline bench-receive bench-results bench-delivery bench-hl7 bench-notes
 
 bench-pipeline: $(VENV)/.dev
 	$(BIN)/python -m tests.benchmarks.pipeline
@@ -62,7 +62,13 @@ bench-results: $(VENV)/.dev
 bench-delivery: $(VENV)/.dev
 	$(BIN)/python -m tests.benchmarks.delivery $(BENCH_OPTIONS)
 
-campaigns: campaign-kill campaign-fuzz campaign-torture
+bench-hl7: $(VENV)/.dev
+	$(BIN)/python -m tests.benchmarks.hl7 $(BENCH_OPTIONS)
+
+bench-notes: $(VENV)/.dev
+	$(BIN)/python -m tests.benchmarks.notes $(BENCH_OPTIONS)
+
+campaigns: campaign-kill campaign-fuzz campaign-torture campaign-hl7
 
 campaign-kill: $(VENV)/.dev
 	$(BIN)/python -m tests.campaigns.kill --rounds 100 $(CAMPAIGN_OPTIONS)
@@ -72,6 +78,14 @@ campaign-fuzz: $(VENV)/.dev
 
 campaign-torture: $(VENV)/.dev
 	$(BIN)/python -m tests.campaigns.torture $(CAMPAIGN_OPTIONS)
+
+.PHONY: campaign-traffic
+campaigns: campaign-traffic
+campaign-traffic: $(VENV)/.dev
+	$(BIN)/python -m tests.campaigns.traffic --patients 100 --studies 60 --seconds 3600 $(CAMPAIGN_OPTIONS)
+
+campaign-hl7: $(VENV)/.dev
+	$(BIN)/python -m tests.campaigns.hl7_fuzz --count 100000 $(CAMPAIGN_OPTIONS)
 
 clean:
 	rm -rf $(VENV) $(DEMO) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import track
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn, track
 
-from node.commands.common import err, out, told
+from node.commands.common import JsonOption, dump, err, out, told
 from node.commands.send import parse_address
 from node.errors import OverreadError
 from node.simulator.modality import send_study
@@ -17,6 +18,11 @@ from node.simulator.pacs import run_pacs
 from node.simulator.ris import NOTE_CHINESE, NOTE_ENGLISH, Person, admit, labs, note, order, run_ris
 from node.simulator.ris import send as send_message
 from node.simulator.studies import GeneratedStudy, generate, write
+from node.simulator.traffic import Event
+from node.simulator.traffic import traffic as make_traffic
+from node.simulator.traffic_plan import Faults, plan
+from node.simulator.traffic_sending import Sent, Target
+from node.simulator.traffic_sending import send as send_traffic
 
 app = typer.Typer(no_args_is_help=True, help="Simulators: modality, PACS, RIS, generated studies.")
 FolderArgument = Annotated[Path, typer.Argument(help="Where everything is written.")]
@@ -86,10 +92,7 @@ def message(
     accession: AccessionOption = "A1",
 ) -> None:
     """Send a message about the made-up patient over MLLP and show the answer."""
-    try:
-        _, host, port = parse_address(f"RIS@{address}")
-    except OverreadError as exc:
-        raise OverreadError(f"{address!r} is not HOST:PORT, such as 127.0.0.1:2575") from exc
+    host, port = _host_port(address)
     person, number = Person(), f"{accession}-{time.time_ns()}"
     builders = {
         "order": lambda: order(person, accession=accession),
@@ -102,6 +105,65 @@ def message(
         raise OverreadError(f"{kind!r} is none of {', '.join(builders)}")
     ack = send_message(host, port, builders[kind](), 30.0)
     out.print(f"answered {ack.code}")
+
+
+@app.command()
+@told
+def traffic(
+    data: Annotated[Path, typer.Option("--data", help="Folder of MIMIC-IV or its demo (hosp/patients.csv.gz...).")],
+    to: Annotated[str, typer.Option("--to", metavar="HOST:PORT", help="The node's MLLP port.")],
+    dicom: Annotated[
+        str, typer.Option(metavar="AE@HOST:PORT", help="The node's DICOM port; without it no images.")
+    ] = "",
+    patients: Annotated[int, typer.Option(help="How many patients.")] = 100,
+    studies: Annotated[int, typer.Option(help="How many studies, ordered and noted even if no images are sent.")] = 60,
+    seed: Annotated[int, typer.Option(help="Chooses names, notes, studies, faults.")] = 1,
+    connections: Annotated[int, typer.Option(help="Connections, with --shuffle.")] = 8,
+    duplicates: Annotated[float, typer.Option(help="Share of messages that are sent twice.")] = 0.0,
+    cuts: Annotated[float, typer.Option(help="Share of messages at which the connection is cut.")] = 0.0,
+    shuffle: Annotated[bool, typer.Option("--shuffle", help="Mix the patients, and the time of studies.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Send the traffic of real patients' records: ADT, ORU, ORM, MDM, merges and images. Status 1 if one is refused."""
+    host, port = _host_port(to)
+    events = make_traffic(data, patients=patients, studies=studies, seed=seed)
+    steps = plan(events, Faults(shuffle, connections, duplicates, cuts), seed)
+    target = Target(host, port, parse_address(dicom) if dicom else None)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=err, disable=json) as bar, tempfile.TemporaryDirectory() as folder:
+        total = steps.messages + sum(event.study is not None for event in events)
+        task = bar.add_task(f"HL7 to {to}", total=total)
+        sent = send_traffic(steps, target, Path(folder), seed=seed, advance=lambda: bar.advance(task))
+    _report(events, sent, json)
+
+
+def _report(events: list[Event], sent: Sent, json: bool) -> None:
+    figures = {
+        "patients": len({event.patient for event in events}),
+        "messages": sent.messages,
+        "repetitions": sent.repetitions,
+        "cuts": dict(sent.cuts),
+        "studies": sent.studies,
+        "answers": dict(sent.answers),
+        "refused": [{"control_id": control_id, "answer": code} for control_id, code in sent.refused],
+        "seconds": round(sent.seconds, 1),
+        "messages_a_second": round((sent.messages + sent.repetitions) / max(sent.seconds, 0.001), 1),
+    }
+    if json:
+        dump(figures)
+    else:
+        for name, value in figures.items():
+            out.print(f"{name.replace('_', ' ')}: {value}", markup=False, highlight=False)
+    if sent.refused:
+        raise typer.Exit(1)
+
+
+def _host_port(address: str) -> tuple[str, int]:
+    try:
+        _, host, port = parse_address(f"RIS@{address}")
+    except OverreadError as exc:
+        raise OverreadError(f"{address!r} is not HOST:PORT, such as 127.0.0.1:2575") from exc
+    return host, port
 
 
 def _generated(seed: int, accession: str, side: str) -> GeneratedStudy:
