@@ -7,9 +7,11 @@ well, and says what would have mattered. Pure and deterministic: the same case a
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from models.contracts import ModelError
+from models.fusion.canonical import canonical, with_order
 from models.fusion.conflicts import conflicts
 from models.fusion.contracts import Assessment, Case, Score
 from models.fusion.graph import Graph, load
@@ -17,10 +19,11 @@ from models.fusion.links import links
 from models.fusion.missing import follow_up, missing
 from models.fusion.scores import SCORES, VERSIONS
 from models.fusion.summary import summary
-from models.fusion.triage import triage
+from models.fusion.triage import SURE, sure, triage
+from models.fusion.wording import confidence
 
 #: Of the rules in this package, beside the graph's own; changes with what they decide.
-VERSION = "1"
+VERSION = "2"
 
 #: Scores that one case has at most: one a nodule is the most that is sensible.
 MAX_SCORES = 60
@@ -49,6 +52,7 @@ def assess(case: Case, graph: Graph | None = None, registry: Registry = SCORES) 
         Bounded in every part. A score that fails is named in ``missing``; nothing else of it is shown.
     """
     known = graph if graph is not None else load()
+    case = canonical(case)
     scores, failed = compute(case, registry)
     linked = links(case, known, scores)
     found = conflicts(case, known, scores)
@@ -70,12 +74,25 @@ def compute(case: Case, registry: Registry = SCORES) -> tuple[tuple[Score, ...],
     """Compute the scores that apply; gives them, and a phrase for each that failed."""
     scores: list[Score] = []
     failed: list[str] = []
+    case = with_order(case)
     for name, score in registry.items():
         try:
-            scores += score(case)
+            scores += (doubted(case, found) for found in score(case))
         except _ODD as exc:
             failed.append(f"{name}: could not be computed ({type(exc).__name__})")
     return tuple(scores[:MAX_SCORES]), tuple(failed)
+
+
+def doubted(case: Case, score: Score) -> Score:
+    """Say in a score about a finding that the model is not sure of that it is."""
+    at = score.finding
+    if at is None or not 0 <= at < len(case.findings) or sure(case.findings[at], SURE):
+        return score
+    return replace(
+        score,
+        statement=f"Only if the finding is real ({confidence(case.findings[at])}): {score.statement}",
+        limits=(*score.limits, f"The model's confidence in the finding is below {SURE:g}."),
+    )
 
 
 def versions(graph: Graph, registry: Registry = SCORES) -> dict[str, Any]:

@@ -35,6 +35,9 @@ NEAR_DAYS = 30.0
 SAME_VALUE_DAYS = 1.0
 VALUE_SHARE = 0.2
 
+#: In days: within an hour before the study nothing is said to have come since.
+HOUR = 1 / 24
+
 _RECORD = frozenset({Source.NOTE, Source.PRIOR})
 
 #: Least confidence of a finding that is set against a note.
@@ -79,18 +82,22 @@ def _of_finding(
 
 def _denied(image: Statement, own: tuple[Node, ...], about: list[Statement], alike: list[Statement]) -> Conflict | None:
     """A note says that there is none."""
-    said = [item for item in about if item.assertion.negated and not _hedged(item)]
+    said = [item for item in about if item.assertion.negated and not (_hedged(item) or item.of_past_only)]
     item = _latest(said)
     if item is None:
         return None
-    text = (
-        f"A note ({day(item.evidence.at)}) says that there is no {_name(own)}; the images show {image.evidence.text}."
-    )
     before = _latest([prior for prior in about if prior.evidence.source is Source.PRIOR])
+    if _long_ago(item) and before is None:
+        text = (
+            f"A note tells of no {_name(own)} in {_said_when(item)}; the images now show {image.evidence.text}: "
+            "it has come since, or was not seen then."
+        )
+        return Conflict(text, (image.evidence, item.evidence), image.index, change=True)
+    text = f"A note ({_said_when(item)}) says that there is no {_name(own)}; the images show {image.evidence.text}."
     if before is not None:
         text += f" An earlier study ({day(before.evidence.at)}) had it as well."
         return Conflict(text, (image.evidence, item.evidence, before.evidence), image.index)
-    if item.days is not None and item.days > 1:
+    if item.days is not None and item.days > HOUR:
         text += " It may have come since."
     return Conflict(text, (image.evidence, item.evidence), image.index)
 
@@ -101,7 +108,11 @@ def _sides(image: Statement, own: tuple[Node, ...], about: list[Statement], alik
     if image.side not in ("left", "right") or "" in shown or "both" in shown:
         return None
     other = "right" if image.side == "left" else "left"
-    said = [item for item in about if item.assertion.present and item.side and item.evidence.source is Source.NOTE]
+    said = [
+        item
+        for item in about
+        if item.assertion.present and item.side and item.evidence.source is Source.NOTE and not _long_ago(item)
+    ]
     if other in shown or any(item.side in (image.side, "both") for item in said):
         return None
     item = _latest([item for item in said if item.side == other])
@@ -115,18 +126,26 @@ def _sizes(image: Statement, own: tuple[Node, ...], about: list[Statement], alik
     """A note gives a size that no finding of the kind has."""
     if image.value.number is None:
         return None
-    shown = [item.value.number for item in alike if item.value.number is not None]
     sized = [item for item in about if item.evidence.source is Source.NOTE and _states(item)]
     item = _latest([item for item in sized if _length(item) is not None and item.side in ("", image.side)])
     said = _length(item) if item is not None else None
-    if item is None or said is None or any(not sizes_differ(size, said) for size in shown):
+    if item is None or said is None:
+        return None
+    near = [other for other in alike if not _other_side(other, item) and not _other_side(item, other)]
+    shown = [other.value.number for other in near if other.value.number is not None]
+    if not shown or any(not sizes_differ(size, said) for size in shown):
         return None
     if abs(image.value.number - said) > min(abs(size - said) for size in shown):
         return None  # another finding of the kind is nearer to what the note says, and has the conflict
-    since = " It may have changed since." if item.days is not None and item.days > NEAR_DAYS else ""
+    if _long_ago(item):
+        text = (
+            f"A note gives {_name(own)} {said:.3g} mm in {_said_when(item)}; the images now show "
+            f"{image.value.number:.3g} mm: changed by more than measurement error, if it is the same."
+        )
+        return Conflict(text, (image.evidence, item.evidence), image.index, change=True)
     text = (
-        f"A note ({day(item.evidence.at)}) gives {_name(own)} {said:.3g} mm; the images show "
-        f"{image.value.number:.3g} mm: more than measurement error.{since}"
+        f"A note ({_said_when(item)}) gives {_name(own)} {said:.3g} mm; the images show "
+        f"{image.value.number:.3g} mm: more than measurement error."
     )
     return Conflict(text, (image.evidence, item.evidence), image.index)
 
@@ -216,6 +235,15 @@ def _with_laboratory(graph: Graph, notes: list[Statement], labs: list[Statement]
                 f"A note gives {graph.nodes[item.nodes[0]].meaning} {said:.3g}, the laboratory {lab.value.number:.3g}."
             )
             yield Conflict(text, (item.evidence, lab.evidence))
+
+
+def _long_ago(item: Statement) -> bool:
+    """Whether a note tells of a time so long before the study that both it and the images may be right."""
+    return item.days is not None and item.days > NEAR_DAYS
+
+
+def _said_when(item: Statement) -> str:
+    return item.when or day(item.evidence.at)
 
 
 def _states(item: Statement) -> bool:

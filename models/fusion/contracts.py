@@ -256,6 +256,8 @@ class Conflict:
     text: str
     evidence: tuple[Evidence, ...]
     finding: int | None = None
+    change: bool = False
+    """Both may be right, at their times: what a note says of long ago and what the images show now."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,10 @@ from models.fusion.knowledge_types import FAMILY, Edge, Grade, Node, Pattern, Pr
 __all__ = ["Graph", "build", "load"]
 
 
+#: The only scheme whose codes may be prefixes: ICD-10-CM.
+PREFIXED = "I10C"
+
+
 @dataclass(frozen=True)
 class Graph:
     """Nodes by id, edges in the order of the files, and the tables of triage."""
@@ -47,7 +51,9 @@ class Graph:
         value = code.value.replace(".", "")
         places = (FAMILY,) if where == FAMILY else tuple(dict.fromkeys(("", where)))
         exact = [name for place in places for name in self._exact.get((code.scheme, value, place), ())]
-        longer = [name for pattern, name in self._prefixes if pattern.where in places and pattern.matches(code)]
+        longer: list[str] = []
+        if code.scheme == PREFIXED:
+            longer = [name for pattern, name in self._prefixes if pattern.where in places and pattern.matches(code)]
         return tuple(self.nodes[name] for name in dict.fromkeys([*exact, *longer]))
 
     def edges_to(self, node: str) -> tuple[Edge, ...]:

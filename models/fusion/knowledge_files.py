@@ -205,14 +205,15 @@ def _edge(row: Row) -> Edge:
 
 def _grade(row: Row) -> Grade:
     node, priority, critical, confidence, why, source = row.cells
-    if critical not in ("yes", "no"):
-        raise ValueError('critical must be "yes" or "no"')
-    if critical == "yes" and priority != Priority.STAT:
+    if critical not in ("yes", "no", "risk"):
+        raise ValueError('critical must be "yes", "no" or "risk"')
+    if critical != "no" and priority != Priority.STAT:
         raise ValueError("a critical finding must have the priority STAT")
     return Grade(
         node=node,
         priority=_one_of(priority, Priority, "priority"),
         critical=critical == "yes",
+        by_risk=critical == "risk",
         confidence=_share(confidence, "confidence"),
         why=why,
         source=source,

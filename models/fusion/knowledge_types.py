@@ -148,6 +148,8 @@ class Grade:
         Whether it asks for an alert of its own.
     confidence
         Least confidence of the finding (0 to 1) for the priority and the alert; a finding without one counts.
+    by_risk
+        Whether it asks for an alert where the record makes the finding more dangerous.
     """
 
     node: str
@@ -156,6 +158,7 @@ class Grade:
     confidence: float
     why: str
     source: str
+    by_risk: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,9 @@ from types import MappingProxyType
 
 from models.fusion.contracts import Case, Link, Relation, Score, Source
 from models.fusion.graph import Graph
-from models.fusion.knowledge_types import Edge, EdgeRelation, Node
+from models.fusion.knowledge_types import Edge, EdgeRelation, Node, NodeKind
 from models.fusion.knowledge_values import holds
-from models.fusion.statements import MAX_FINDINGS, Statement, factor, gather, place_of
+from models.fusion.statements import MAX_FINDINGS, UNCERTAIN, Statement, factor, gather, place_of
 
 #: Links that one finding has at most, the heaviest; a reader looks at a few.
 PER_FINDING = 10
@@ -21,10 +21,18 @@ MAX_LINKED = 50
 #: Below this a link says nothing worth reading.
 LEAST_WEIGHT = 0.1
 
-#: Weight of the note that states the very finding, of the one that denies it, and of an earlier study that had it.
+#: Weight of the note that states the very finding, of one that suspects it or asks for it, of one that denies it, and
+#: of an earlier study that had it.
 SAME = 0.9
+SUSPECTED = 0.3
 DENIED = 0.6
 BEFORE = 0.6
+
+#: So many days before the study a note that denies a finding speaks of another time: nothing contradicts then.
+DENIAL_DAYS = 30.0
+
+#: Findings that are found by chance more often than by symptoms: that a symptom is denied says nothing of them.
+QUIET = frozenset({"lung_nodule", "hippocampal_atrophy", "hippocampal_sclerosis", "emphysema", "cardiomegaly"})
 
 #: What a denied symptom keeps of its edge's weight: absence says less than presence (judged; docs/fusion.md).
 ABSENT = 0.4
@@ -102,31 +110,52 @@ def _of_finding(
     index: int, case: Case, graph: Graph, statements: Mapping[str, tuple[Statement, ...]], scores: tuple[Score, ...]
 ) -> tuple[Link, ...]:
     own = graph.match(case.findings[index].code, place_of(case))
-    found = [*_same(index, own, statements, graph)]
+    side = str(case.findings[index].side or "")
+    found = [*_same(index, own, statements, graph, side)]
     for node in own:
-        found += _by_edges(index, graph, graph.edges_to(node.id), statements, 1.0)
+        found += _by_edges(index, graph, graph.edges_to(node.id), statements, 1.0, side)
         if node.id in SMALL and (small := too_small(index, scores)) is not False:
             share = 1.0 if small else MEASURED_ONLY
-            found += _by_edges(index, graph, graph.edges_to(SMALL[node.id]), statements, share)
+            found += _by_edges(index, graph, graph.edges_to(SMALL[node.id]), statements, share, side)
     return _ranked(found)
 
 
 def _same(
-    index: int, own: tuple[Node, ...], statements: Mapping[str, tuple[Statement, ...]], graph: Graph
+    index: int, own: tuple[Node, ...], statements: Mapping[str, tuple[Statement, ...]], graph: Graph, side: str
 ) -> Iterator[tuple[str, Link]]:
     """Links of statements on the very finding: a note that states or denies it, an earlier study that had it."""
     near = dict.fromkeys(item for node in own for item in statements.get(node.id, ()))
     for item in near:
-        if item.index is not None or not is_same(item, own):
+        if item.index is not None or not is_same(item, own) or _other_side(item, side) or item.assertion.hypothetical:
             continue
         node = graph.nodes[item.nodes[0]]
-        if item.evidence.source is Source.PRIOR:
-            why, relation, weight = "An earlier study showed the same.", Relation.SUPPORTS, BEFORE
-        elif item.assertion.negated:
-            why, relation, weight = f"The {item.evidence.source} denies the finding.", Relation.CONTRADICTS, DENIED
-        else:
-            why, relation, weight = f"The {item.evidence.source} names the same.", Relation.SUPPORTS, SAME
-        yield f"{node.id}={relation}", Link(index, relation, item.evidence, weight * factor(item, node), why)
+        if item.assertion.negated and (item.of_past_only or _of_another_time(item)):
+            continue
+        why, relation, weight = _said_of_it(item, node)
+        yield f"{node.id}={relation}", Link(index, relation, item.evidence, weight, why)
+
+
+def _said_of_it(item: Statement, node: Node) -> tuple[str, Relation, float]:
+    """Why, how and how much a statement on the very finding counts."""
+    who, share = item.evidence.source, factor(item, node)
+    if who is Source.PRIOR:
+        return "An earlier study showed the same.", Relation.SUPPORTS, BEFORE * share
+    if item.assertion.negated:
+        return f"The {who} denies the finding.", Relation.CONTRADICTS, DENIED * share
+    if item.assertion.uncertain:
+        return f"The {who} suspects it, or asks for it.", Relation.SUPPORTS, SUSPECTED * share / UNCERTAIN
+    if item.assertion.historical:
+        return f"The {who} tells of it in the past.", Relation.SUPPORTS, SAME * share
+    return f"The {who} names the same.", Relation.SUPPORTS, SAME * share
+
+
+def _of_another_time(item: Statement) -> bool:
+    return item.days is not None and item.days > DENIAL_DAYS
+
+
+def _other_side(item: Statement, side: str) -> bool:
+    """Whether a statement on a finding is of the other side; symptoms may be on the other one rightly."""
+    return {item.side, side} == {"left", "right"}
 
 
 def is_same(item: Statement, own: tuple[Node, ...]) -> bool:
@@ -141,30 +170,49 @@ def is_same(item: Statement, own: tuple[Node, ...]) -> bool:
 
 
 def _by_edges(
-    index: int, graph: Graph, edges: Iterable[Edge], statements: Mapping[str, tuple[Statement, ...]], share: float
+    index: int,
+    graph: Graph,
+    edges: Iterable[Edge],
+    statements: Mapping[str, tuple[Statement, ...]],
+    share: float,
+    side: str,
 ) -> Iterator[tuple[str, Link]]:
     for edge in edges:
         if edge.relation not in _RELATIONS:
             continue
         for item in statements.get(edge.subject, ()):
-            if item.index == index:
+            node = graph.nodes[edge.subject]
+            if item.index == index or (node.kind is NodeKind.FINDING and _other_side(item, side)):
                 continue
-            link = _by_edge(index, edge, item, graph.nodes[edge.subject], share)
+            link = _by_edge(index, edge, item, node, share)
             if link is not None:
                 yield f"{edge.subject}={link.relation}", link
 
 
 def _by_edge(index: int, edge: Edge, item: Statement, node: Node, share: float) -> Link | None:
-    why = edge.why if share == 1.0 else f"If it is too small: {edge.why[0].lower()}{edge.why[1:]}"
+    why = edge.why if share == 1.0 else f"If it is too small: {edge.why}"
     weight = edge.weight * factor(item, node) * share
     if item.assertion.negated:
-        if edge.relation is not EdgeRelation.SUPPORTS or edge.condition is not None:
+        if not _is_telling(edge, item, node):
             return None
-        absent = f"Absent, which speaks weakly against it: {why[0].lower()}{why[1:]}"
+        absent = f"Absent, which speaks weakly against it. {why}"
         return Link(index, Relation.CONTRADICTS, item.evidence, weight * ABSENT, absent)
     if not holds(edge.condition, item.value):
         return None
-    return Link(index, _RELATIONS[edge.relation], item.evidence, weight, why)
+    return Link(
+        index,
+        _RELATIONS[edge.relation],
+        item.evidence,
+        weight,
+        f"Suspected only. {why}" if item.assertion.uncertain else why,
+    )
+
+
+def _is_telling(edge: Edge, item: Statement, node: Node) -> bool:
+    """Whether it says something that a statement is denied: of a symptom that the finding should have made now."""
+    if edge.relation is not EdgeRelation.SUPPORTS or edge.condition is not None or edge.object in QUIET:
+        return False
+    return node.kind is NodeKind.SYMPTOM and not item.of_past_only and not item.assertion.uncertain
 
 
 def _ranked(found: Iterable[tuple[str, Link]]) -> tuple[Link, ...]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 
 from models.fusion.contracts import Case, Score
 from models.fusion.graph import Graph
@@ -11,7 +12,7 @@ from models.fusion.knowledge_values import Value, holds
 from models.fusion.links import SMALL, leading, too_small
 from models.fusion.scores import NOT_APPLICABLE
 from models.fusion.statements import gather, place_of
-from models.fusion.triage import sure
+from models.fusion.triage import certain, sure
 from models.fusion.wording import size_mm
 
 MAX_MISSING = 15
@@ -28,6 +29,19 @@ MANAGING = frozenset({"fleischner-2017", "lung-rads-2022", "anticoagulant-haemor
 
 #: Categories of these that ask for nothing.
 NOTHING_TO_DO = frozenset({"", NOT_APPLICABLE, "not anticoagulated", "not known"})
+
+#: What the graph recommends in general and these scores say for this case, or say that it does not hold here.
+SAID_BY: Mapping[str, frozenset[str]] = MappingProxyType(
+    {
+        "fu_nodule_guideline": frozenset({"fleischner-2017", "lung-rads-2022"}),
+        "fu_nodule_large": frozenset({"fleischner-2017", "lung-rads-2022"}),
+        "fu_crb65": frozenset({"curb-65", "crb-65"}),
+        "fu_reversal": frozenset({"anticoagulant-haemorrhage"}),
+    }
+)
+
+#: What is not recommended any more where a value is known.
+MEASURED_BY: Mapping[str, str] = MappingProxyType({"fu_thyroid": "tsh"})
 
 #: Findings whose growth, and so an earlier study, decides what is to be done.
 GROWING = frozenset({"lung_nodule", "hippocampus", "cerebral_aneurysm", "pleural_effusion"})
@@ -93,14 +107,32 @@ def follow_up(case: Case, graph: Graph, scores: Iterable[Score]) -> tuple[str, .
     """What the scores and the graph recommend for the findings, each with its source in brackets."""
     known = tuple(scores)
     managed = [score for score in known if score.name in MANAGING and score.category not in NOTHING_TO_DO]
-    said = [f"{score.statement} [{score.citation}]" for score in managed]
+    said = [f"{score.statement} [{score.citation}]" for score in certain(case, managed)]
+    needless = _needless(case, graph, known)
     for index in leading(case, graph):
         if sure(case.findings[index], SURE):
-            said += _recommended(index, case, graph, known)
+            said += _recommended(index, case, graph, known, needless)
     return tuple(dict.fromkeys(said))[:MAX_FOLLOW_UP]
 
 
-def _recommended(index: int, case: Case, graph: Graph, scores: tuple[Score, ...]) -> Iterator[str]:
+def _answers(score: Score) -> bool:
+    """Whether a score says something for this case; that Fleischner does not apply is an answer for nodules too."""
+    if score.category == NOT_APPLICABLE:
+        return score.name == "fleischner-2017"
+    return score.category not in ("", "not known") or score.value is not None
+
+
+def _needless(case: Case, graph: Graph, scores: tuple[Score, ...]) -> frozenset[str]:
+    """What the graph recommends and a score or a value of this case has answered."""
+    answered = {score.name for score in scores if _answers(score)}
+    known = {name for item in gather(case, graph) if item.value.number is not None for name in item.nodes}
+    by_score = {name for name, by in SAID_BY.items() if by & answered}
+    return frozenset(by_score | {name for name, by in MEASURED_BY.items() if by in known})
+
+
+def _recommended(
+    index: int, case: Case, graph: Graph, scores: tuple[Score, ...], needless: frozenset[str]
+) -> Iterator[str]:
     finding = case.findings[index]
     size = size_mm(finding)
     value = Value(size, "mm") if size is not None else Value()
@@ -109,5 +141,7 @@ def _recommended(index: int, case: Case, graph: Graph, scores: tuple[Score, ...]
         if node.id in SMALL and too_small(index, scores):
             names.append(SMALL[node.id])
         for edge in (edge for name in names for edge in graph.edges_from(name)):
-            if edge.relation is EdgeRelation.RECOMMENDS and holds(edge.condition, value):
+            if edge.relation is not EdgeRelation.RECOMMENDS or edge.object in needless:
+                continue
+            if holds(edge.condition, value):
                 yield f"{graph.nodes[edge.object].meaning}. [{edge.source}]"

@@ -22,6 +22,9 @@ from models.fusion.units import convert
 #: Ages beyond this are errors of a date.
 OLDEST = 130.0
 
+#: Document number of facts that the reason of the order states.
+ORDER = "order"
+
 #: So far from the study a note may be that says something of what comes and goes (pneumonia, confusion).
 RECENT = dt.timedelta(days=7)
 
@@ -133,6 +136,8 @@ def image_evidence(finding: Finding, text: str) -> Evidence:
 def note_evidence(stated: StatedFact) -> Evidence:
     """Evidence of what a note says; the reference is ``document:start-end``."""
     fact = stated.fact
+    if stated.document == ORDER:
+        return Evidence(Source.ORDER, f"{fact.surface[:80]} (reason of the order)", ORDER, fact.code, stated.written_at)
     where = stated.kind or "note"
     return Evidence(
         Source.NOTE,
@@ -189,6 +194,8 @@ def stated(case: Case, concept: str) -> Statement:
             continue
         if not pattern.time and not _now(case, item):
             continue
+        if how.negated and item.fact.kind is FactKind.MEDICATION:
+            continue  # that one drug is not taken does not deny the state that others bring about
         if how.negated:
             denied.append(item)
         elif not how.historical or pattern.time == LASTING:

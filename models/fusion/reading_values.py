@@ -129,4 +129,4 @@ def _lab_evidence(item: Observed) -> Evidence:
     value = item.text[:40] or f"{item.value:g}"
     when = f", {item.observed_at:%Y-%m-%d}" if item.observed_at else ""
     text = f"{item.code.meaning[:60] or item.code.value} {value} {item.unit[:20]}".rstrip() + when
-    return Evidence(Source.LAB, text, item.reference, item.code, item.observed_at)
+    return Evidence(Source.LAB, text, item.reference[:64], item.code, item.observed_at)

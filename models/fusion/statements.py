@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -12,8 +13,8 @@ from models.fusion.contracts import Case, Evidence, PriorFinding, Source, Stated
 from models.fusion.graph import Graph
 from models.fusion.knowledge_types import FAMILY, PLACES, Node, NodeKind
 from models.fusion.knowledge_values import Value
-from models.fusion.times import days_between, happened_at
-from models.fusion.wording import MAX_TEXT, day, describe, describe_observed, how, shorten, size_mm
+from models.fusion.times import days_between, happened_at, is_exact
+from models.fusion.wording import MAX_TEXT, day, describe, describe_fact, describe_observed, size_mm
 
 #: Bounds of what is looked at; a case within them is assessed whole.
 MAX_FACTS = 2_000
@@ -21,13 +22,14 @@ MAX_OBSERVATIONS = 20_000
 MAX_PRIORS = 500
 MAX_FINDINGS = 200
 MAX_REASON = 1_000
+MAX_VALUE = 1e7
 
 #: Days within which what a note says counts as acute: the same illness that the study was made for.
 ACUTE_DAYS = 2.0
 
 #: How much a statement counts that is not one of now (judged, no publication): docs/fusion.md.
 UNCERTAIN = 0.5
-HYPOTHETICAL = 0.2
+HYPOTHETICAL = 0.0  # "return if feverish" says nothing of now
 HISTORICAL = {
     NodeKind.SYMPTOM: 0.4,
     NodeKind.LAB: 0.4,
@@ -67,6 +69,10 @@ class Statement:
         Of the finding of this study, None for everything else.
     group
         What it came in, so that statements of one note are told from those of two: a document number.
+    when
+        Time of its own that a note gives, for people: "2024", "2025-09", "about 2023-03"; "" where it gives none.
+    began
+        Days from the time that a note gives for it to the study, also of what is present; None without such a time.
     """
 
     nodes: tuple[str, ...]
@@ -77,12 +83,19 @@ class Statement:
     side: str = ""
     index: int | None = None
     group: str = ""
+    when: str = ""
+    began: float | None = None
 
     @property
     def acute(self) -> bool:
-        """Whether it is stated as present, and lately or in the order."""
+        """Whether it is stated as present, lately or in the order, and not said to have begun long before."""
         fresh = self.evidence.source is Source.ORDER or (self.days is not None and self.days <= ACUTE_DAYS)
-        return fresh and self.assertion.present
+        return fresh and self.assertion.present and (self.began is None or self.began <= ACUTE_DAYS)
+
+    @property
+    def of_past_only(self) -> bool:
+        """Whether it denies the past ("no history of stroke", "no prior embolism") and says nothing of now."""
+        return self.assertion.negated and self.assertion.historical and not self.when
 
 
 def factor(statement: Statement, node: Node) -> float:
@@ -145,10 +158,14 @@ def _findings(case: Case, graph: Graph, place: str) -> Iterator[Statement]:
 def _facts(case: Case, graph: Graph, place: str) -> Iterator[Statement]:
     for item in case.facts[:MAX_FACTS]:
         yield _fact(item.fact, item, case, graph, place)
+    for fact in order_facts(case):
+        yield _fact(fact, None, case, graph, place)
+
+
+def order_facts(case: Case) -> tuple[NoteFact, ...]:
+    """What the reason of the order states."""
     reason = case.order_reason[:MAX_REASON]
-    if reason.strip():
-        for fact in notes.analyze(reason).facts:
-            yield _fact(fact, None, case, graph, place)
+    return notes.analyze(reason).facts if reason.strip() else ()
 
 
 def _fact(fact: NoteFact, stated: StatedFact | None, case: Case, graph: Graph, place: str) -> Statement:
@@ -156,18 +173,20 @@ def _fact(fact: NoteFact, stated: StatedFact | None, case: Case, graph: Graph, p
     who = fact.assertion.experiencer
     nodes = () if who is Experiencer.OTHER else graph.match(fact.code, FAMILY if who is Experiencer.FAMILY else place)
     written = stated.written_at if stated else case.studied_at
-    # What is stated as present is so when the note is written, whenever it began.
-    happened = None if fact.assertion.present else happened_at(fact.when, written)
+    said_at = happened_at(fact.when, written)
+    # What is stated as present is so when the note is written, whenever it began; a number is of its own time.
+    happened = None if fact.assertion.present and fact.quantity is None else said_at
+    at = happened if happened is None or is_exact(fact.when) else None
     source = Source.NOTE if stated else Source.ORDER
     where = f"note of {day(written)}" if stated else "reason of the order"
     return Statement(
         nodes=tuple(node.id for node in nodes),
         evidence=Evidence(
             source=source,
-            text=f"{shorten(fact.surface)} ({how(fact.assertion)}; {where})",
+            text=describe_fact(fact, where),
             reference=f"{stated.document[:64]}:{fact.start}-{fact.end}" if stated else "order",
             code=fact.code,
-            at=happened or written,
+            at=at if happened else written,
         ),
         assertion=Assertion(
             negated=fact.assertion.negated,
@@ -179,7 +198,15 @@ def _fact(fact: NoteFact, stated: StatedFact | None, case: Case, graph: Graph, p
         value=_quantity(fact),
         side=fact.side,
         group=stated.document if stated else "order",
+        when=_when(fact, said_at),
+        began=days_between(said_at, case.studied_at),
     )
+
+
+def _when(fact: NoteFact, said_at: dt.datetime | None) -> str:
+    if said_at is None:
+        return ""
+    return f"about {said_at:%Y-%m}" if fact.when.startswith("-") else fact.when
 
 
 def _quantity(fact: NoteFact) -> Value:
@@ -199,9 +226,14 @@ def _observations(case: Case, graph: Graph) -> Iterator[Statement]:
                     Source.LAB, describe_observed(item), item.reference[:64], item.code, item.observed_at
                 ),
                 days=days_between(item.observed_at, case.studied_at),
-                value=Value(item.value, item.unit, item.flag, item.reference_range),
+                value=Value(_believed(item.value), item.unit, item.flag, item.reference_range),
                 group=item.reference,
             )
+
+
+def _believed(value: float | None) -> float | None:
+    """A laboratory value as given; what is negative or beyond :data:`MAX_VALUE` is an error of its sender."""
+    return value if value is not None and 0 <= value <= MAX_VALUE else None
 
 
 def _person(case: Case, graph: Graph) -> Iterator[Statement]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from models.contracts import Finding
 from models.fusion.contracts import Case, Conflict, Link, Priority, Relation, Score, Source, Triage
 from models.fusion.scores import NOT_APPLICABLE
-from models.fusion.wording import describe, shorten
+from models.fusion.triage import SURE, certain, sure
+from models.fusion.wording import confidence, describe, shorten
 
 MAX_SENTENCES = 10
 MAX_SENTENCE = 400
@@ -18,7 +20,7 @@ _SAYS = {
     Relation.RAISES_RISK: "What makes it more dangerous",
     Relation.SUPPORTS: "In support",
     Relation.CONTRADICTS: "Against it",
-    Relation.EXPLAINS: "Other explanations",
+    Relation.EXPLAINS: "What may explain it",
 }
 _FROM = {
     Source.IMAGE: "images",
@@ -48,9 +50,9 @@ def summary(
     said = [
         *_priority(triage),
         _images(case),
-        *(f"Conflict: {conflict.text}" for conflict in conflicts[:2]),
+        *(f"{'Conflict or change' if found.change else 'Conflict'}: {found.text}" for found in _first(conflicts)),
         *_record(case, links),
-        *_scores(scores),
+        *_scores(case, scores),
         *_not_there(missing),
     ]
     return tuple(_cut(sentence) for sentence in said)[:MAX_SENTENCES]
@@ -66,9 +68,21 @@ def _priority(triage: Triage) -> Iterator[str]:
 def _images(case: Case) -> str:
     if not case.findings:
         return "Images: no finding of this model."
-    names = list(dict.fromkeys(describe(finding) for finding in case.findings))
+    ordered = sorted(case.findings, key=lambda finding: not sure(finding, SURE))
+    names = list(dict.fromkeys(_found(finding) for finding in ordered))
     more = f"; and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return f"Images: {'; '.join(names[:NAMED])}{more}."
+
+
+def _found(finding: Finding) -> str:
+    if sure(finding, SURE):
+        return describe(finding)
+    return f"possible {describe(finding)} ({confidence(finding)})"
+
+
+def _first(conflicts: tuple[Conflict, ...]) -> list[Conflict]:
+    """The conflicts that are named here: those that cannot both be right before what may have changed."""
+    return sorted(conflicts, key=lambda found: found.change)[:2]
 
 
 def _record(case: Case, links: tuple[Link, ...]) -> Iterator[str]:
@@ -93,10 +107,11 @@ def _named(links: Iterable[Link]) -> str:
     return "; ".join(f"{_FROM[source]}: {', '.join(texts)}" for source, texts in by_source.items())
 
 
-def _scores(scores: tuple[Score, ...]) -> Iterator[str]:
-    """Scores that could be computed or classed, with what they say."""
+def _scores(case: Case, scores: tuple[Score, ...]) -> Iterator[str]:
+    """Scores that could be computed or classed, with what they say; beside findings only those about findings."""
     useful = [s for s in scores if s.category not in ("", NOT_APPLICABLE) or s.value is not None]
-    for score in useful[:3]:
+    about = certain(case, (s for s in useful if s.finding is not None)) if case.findings else useful
+    for score in about[:3]:
         yield f"{score.title}: {score.statement}"
 
 

@@ -24,6 +24,13 @@ def _aware(when: dt.datetime) -> dt.datetime:
     return when
 
 
+def is_exact(when: str) -> bool:
+    """Whether a time that a note gives is good to some days: a whole date, or so many days or weeks ago."""
+    if ago := _AGO.fullmatch(when):
+        return ago[2] in "DW"
+    return (found := _PARTIAL.fullmatch(when)) is not None and found[3] is not None
+
+
 def happened_at(when: str, written: dt.datetime | None) -> dt.datetime | None:
     """Read the time that a note gives: an ISO date of any precision (its middle), or a duration before the note."""
     if found := _PARTIAL.fullmatch(when):

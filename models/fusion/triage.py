@@ -15,13 +15,25 @@ from types import MappingProxyType
 from models.contracts import Finding
 from models.fusion.contracts import Case, Link, Priority, Relation, Score, Source, Triage
 from models.fusion.graph import Graph
-from models.fusion.knowledge_types import EdgeRelation, Grade, Node, PriorityRule
+from models.fusion.knowledge_types import EdgeRelation, Grade, Node, NodeKind, PriorityRule
 from models.fusion.knowledge_values import compare
 from models.fusion.links import SMALL, leading
-from models.fusion.statements import MAX_FINDINGS, Statement, gather, place_of
+from models.fusion.statements import ACUTE_DAYS, MAX_FINDINGS, Statement, gather, place_of
+from models.fusion.times import days_between
+from models.fusion.wording import confidence
 
 #: Reasons that are given, the weightiest first.
 MAX_REASONS = 12
+
+#: Least confidence of a finding whose scores raise the priority.
+SURE = 0.5
+
+#: A critical finding that the model is not sure enough of is read soon from this share of its confidence on (judged).
+POSSIBLE = 0.5
+
+#: What the record says must weigh so much to make a finding critical whose line says "risk": shock or ventilation with
+#: a pneumothorax (judged).
+CRITICAL_RISK = 0.7
 
 RANK: Mapping[Priority, int] = MappingProxyType({Priority.STAT: 0, Priority.ASAP: 1, Priority.ROUTINE: 2})
 
@@ -62,12 +74,19 @@ def triage(case: Case, graph: Graph, scores: Iterable[Score] = (), links: Iterab
     Triage
         Reasons in words, without names, dates or quotations; ``critical_findings`` are indexes of ``case.findings``.
     """
+    linked = tuple(links)
     graded = _graded(case, graph)
-    critical = tuple(index for index, grade in graded.items() if grade.critical)
-    reasons = list(_by_findings(case, graph, graded))
-    facts = _Facts(case, graph, tuple(scores), tuple(links), graded, gather(case, graph))
-    for rule in graph.rules:
-        reasons += [(Priority(rule.priority), text) for text in _RULES[rule.kind](rule, facts)]
+    critical = tuple(index for index, grade in graded.items() if _is_critical(index, grade, linked))
+    reasons = [*_by_findings(case, graph, graded, critical), *_by_doubtful(case, graph, graded)]
+    facts = _Facts(case, graph, certain(case, scores), linked, graded, gather(case, graph))
+    said: set[tuple[str, str]] = set()
+    for rule in sorted(graph.rules, key=lambda rule: RANK[Priority(rule.priority)]):
+        texts = list(_RULES[rule.kind](rule, facts))
+        if rule.kind == "score" and (rule.kind, rule.key) in said:
+            continue  # of a score's thresholds the highest that is reached says it all
+        if texts:
+            said.add((rule.kind, rule.key))
+        reasons += [(Priority(rule.priority), text) for text in texts]
     reasons += _by_order(case)
     return _settled(reasons, critical)
 
@@ -81,6 +100,27 @@ def ordered(said: str) -> Priority | None:
 def sure(finding: Finding, least: float) -> bool:
     """Whether a finding is confident enough; one whose model gives no confidence is asserted flatly, and counts."""
     return finding.confidence is None or finding.confidence >= least
+
+
+def certain(case: Case, scores: Iterable[Score]) -> tuple[Score, ...]:
+    """Scores but those of findings that the model is not sure of."""
+    return tuple(
+        score
+        for score in scores
+        if score.finding is None
+        or not 0 <= score.finding < len(case.findings)
+        or sure(case.findings[score.finding], SURE)
+    )
+
+
+def _is_critical(index: int, grade: Grade, links: tuple[Link, ...]) -> bool:
+    """Whether a finding is critical by its line: always, or with what the record says of this patient."""
+    if grade.critical or not grade.by_risk:
+        return grade.critical
+    return any(
+        link.finding == index and link.relation is Relation.RAISES_RISK and link.weight >= CRITICAL_RISK
+        for link in links
+    )
 
 
 class _Facts:
@@ -126,17 +166,36 @@ def _graded(case: Case, graph: Graph) -> dict[int, Grade]:
     return graded
 
 
-def _by_findings(case: Case, graph: Graph, graded: Mapping[int, Grade]) -> Iterator[Reason]:
-    for index, grade in graded.items():
-        finding = case.findings[index]
-        name = _named(graph.nodes[grade.node], finding)
-        kind = "critical finding of the images" if grade.critical else "finding of the images"
+def _by_findings(case: Case, graph: Graph, graded: Mapping[int, Grade], critical: tuple[int, ...]) -> Iterator[Reason]:
+    for index, grade in sorted(graded.items(), key=lambda item: (item[0] not in critical, item[0])):
+        name = _named(_own(case, graph, index, grade), case.findings[index])
+        kind = "critical finding of the images" if index in critical else "finding of the images"
         yield Priority(grade.priority), f"{name}: {kind}. {grade.why} [{grade.source}]"
+
+
+def _own(case: Case, graph: Graph, index: int, grade: Grade) -> Node:
+    """The most specific concept of a finding, of which the graded one is a kind."""
+    own = graph.match(case.findings[index].code, place_of(case))
+    return own[0] if own else graph.nodes[grade.node]
+
+
+def _by_doubtful(case: Case, graph: Graph, graded: Mapping[int, Grade]) -> Iterator[Reason]:
+    """A critical finding that the model is not sure enough of: read soon, without an alert."""
+    place = place_of(case)
+    for index, finding in enumerate(case.findings[:MAX_FINDINGS]):
+        for node in graph.match(finding.code, place):
+            grade = graph.grades.get(node.id)
+            if grade is None or index in graded or not grade.critical or finding.confidence is None:
+                continue
+            if finding.confidence >= POSSIBLE * grade.confidence:
+                name = _named(_own(case, graph, index, grade), finding)
+                yield Priority.ASAP, f"{name}: possible finding of the images, below the confidence for an alert."
+                break
 
 
 def _named(node: Node, finding: Finding) -> str:
     sides = f", {finding.side}" if finding.side else ""
-    sureness = "" if finding.confidence is None else f" (confidence {finding.confidence:.2f})"
+    sureness = f" ({said})" if (said := confidence(finding)) else ""
     return f"{node.meaning}{sides}{sureness}"
 
 
@@ -183,8 +242,17 @@ def _risk(rule: PriorityRule, facts: _Facts) -> Iterator[str]:
         grade = facts.graded.get(link.finding)
         if grade is None or grade.priority == Priority.ROUTINE or link.relation is not Relation.RAISES_RISK:
             continue
-        if link.weight >= least:
-            yield f"{facts.graph.nodes[grade.node].meaning}: {link.why} ({link.evidence.source})"
+        if link.weight >= least and not _of_days_ago(facts, link):
+            name = _own(facts.case, facts.graph, link.finding, grade).meaning
+            yield f"{name}: {link.why} ({link.evidence.source})"
+
+
+def _of_days_ago(facts: _Facts, link: Link) -> bool:
+    """Whether a symptom that raises the risk was noted days before the study: it may have gone since."""
+    code = link.evidence.code
+    nodes = facts.graph.match(code) if code is not None else ()
+    apart = days_between(link.evidence.at, facts.case.studied_at)
+    return bool(nodes) and nodes[0].kind is NodeKind.SYMPTOM and apart is not None and apart > ACUTE_DAYS
 
 
 _RULES: Mapping[str, Callable[[PriorityRule, _Facts], Iterator[str]]] = MappingProxyType(

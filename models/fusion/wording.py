@@ -6,12 +6,17 @@ import datetime as dt
 import math
 
 from models.contracts import Finding
-from models.facts import Assertion, Experiencer
+from models.facts import Assertion, Experiencer, NoteFact
 from models.fusion.contracts import Observed
 from models.fusion.knowledge_values import converted
 
 #: Characters of one piece of text, such as a quotation.
 MAX_TEXT = 80
+
+#: Units as people write them; an annotation in braces ("{INR}") is none (UCUM, section 12).
+_UNITS = {"{pack}.a": "pack-years", "1": "", "a": "years"}
+
+_STATED = {"negated": "denied", "uncertain": "suspected", "historical": "past", "hypothetical": "only if"}
 
 
 def size_mm(finding: Finding) -> float | None:
@@ -23,21 +28,53 @@ def size_mm(finding: Finding) -> float | None:
 def describe(finding: Finding) -> str:
     """Name a finding for people: "Lung nodule, left, 9 mm"."""
     size = size_mm(finding)
-    parts = [shorten(finding.code.meaning or finding.label), str(finding.side or ""), f"{size:.3g} mm" if size else ""]
+    extent = f"{size:.3g} mm" if size else _volume(finding)
+    parts = [shorten(finding.code.meaning or finding.label), str(finding.side or ""), extent]
     return ", ".join(part for part in parts if part)
+
+
+def _volume(finding: Finding) -> str:
+    volumes = [converted(item.value, item.unit.value, "mL") for item in finding.measurements[:20]]
+    found = max((volume for volume in volumes if volume is not None and volume > 0), default=None)
+    return f"{found:.3g} mL" if found else ""
+
+
+def confidence(finding: Finding) -> str:
+    """Say how sure a model is: "confidence 0.93", "" where it does not say."""
+    said = finding.confidence
+    if said is None:
+        return ""
+    return f"confidence {said:.2f}" if math.isfinite(said) else "confidence not known"
+
+
+def describe_fact(fact: NoteFact, where: str) -> str:
+    """Name what a note states: "nodule, left, 9 mm (past, 2024; note of 2026-03-10)"."""
+    given = fact.quantity
+    amount = ""
+    if given is not None and math.isfinite(given.value) and not any(sign.isdecimal() for sign in fact.surface):
+        shown = f"{given.value:g}" if given.upper is None else f"{given.value:g}-{given.upper:g}"
+        amount = f"{given.comparator}{shown} {unit_of(given.unit)}".strip()
+    side = fact.side if fact.side and fact.side not in fact.surface.casefold() else ""
+    said = ", ".join(part for part in (how(fact.assertion), fact.when[:10] if fact.when[:1] != "-" else "") if part)
+    return f"{', '.join(part for part in (shorten(fact.surface), side, amount) if part)} ({said}; {where})"
+
+
+def unit_of(unit: str) -> str:
+    """Write a unit as people do."""
+    return _UNITS.get(unit, "" if unit.startswith("{") else unit[:20])
 
 
 def describe_observed(item: Observed) -> str:
     """Name a value for people: "INR 3.1, 2024-03-01"."""
     shown = f"{item.value:g}" if item.value is not None and math.isfinite(item.value) else shorten(item.text)
-    unit = f" {item.unit[:20]}" if item.unit else ""
+    unit = f" {unit_of(item.unit)}" if unit_of(item.unit) else ""
     flag = f" ({item.flag[:10]})" if item.flag else ""
     return f"{shorten(item.code.meaning or item.code.value)} {shown}{unit}{flag}, {day(item.observed_at)}"
 
 
 def how(said: Assertion) -> str:
     """Say in words how something is stated."""
-    words = [word for word in ("negated", "uncertain", "historical", "hypothetical") if getattr(said, word)]
+    words = [word for name, word in _STATED.items() if getattr(said, name)]
     who = [] if said.experiencer is Experiencer.PATIENT else [str(said.experiencer)]
     return ", ".join([*words, *who]) or "present"
 

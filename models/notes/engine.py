@@ -10,7 +10,7 @@ from models.notes.document import Document
 from models.notes.language import detect
 from models.notes.tokens import token_span
 
-VERSION = "2.0"
+VERSION = "2.1"
 _DOCUMENTS = 8  # notes kept as they were read, so that asking for many spans of one reads it once
 _LONG = 50_000  # characters; of longer notes only the last is kept, which bounds memory
 

@@ -26,6 +26,8 @@ _COLONS = frozenset({":", "："})
 _FULL_STOPS = frozenset({".", "。", "!", "?", "！", "？", ";", "；"})
 _BULLETS = frozenset({"-", "*", "\u2022", "\u00b7", "\u25cf"})
 _NUMBER_ENDS = frozenset({".", ")", "、", "）"})
+_SHORT_HEADINGS = frozenset({"pe"})
+_COMPARING = frozenset({"since", "from", "than", "vs", "versus", "较", "比", "与", "自"})
 _Thing = TypeVar("_Thing", Mention, Placed)
 
 
@@ -64,7 +66,8 @@ def read_lines(text: str, tokens: Tokens, sections: Sequence[Section]) -> list[L
     """Read the sentences one after the other."""
     folded = fold(text)
     windows = find_windows(tokens)
-    found = _merged(tokens, find_mentions(text, tokens), _measured(folded, tokens, windows))
+    named = [mention for mention in find_mentions(text, tokens) if not _is_heading(tokens, sections, mention)]
+    found = _merged(tokens, named, _measured(folded, tokens, windows))
     words = find_attributes(text, tokens)
     sentences = list(_sentences(text, tokens, sections, found, words))
     lasts = [sentence.last for sentence, _ in sentences]
@@ -81,6 +84,15 @@ def read_lines(text: str, tokens: Tokens, sections: Sequence[Section]) -> list[L
         near = _Numbers(sizes, packs, moments)
         lines.append(_line(tokens, sentence, section, _joined(mentions, kept), near, lines))
     return lines
+
+
+def _is_heading(tokens: Tokens, sections: Sequence[Section], mention: Mention) -> bool:
+    """Whether what looks like a concept is the abbreviated heading of a section: "PE:" is the physical examination."""
+    if tokens.norms[mention.first] not in _SHORT_HEADINGS:
+        return False
+    start = tokens.starts[mention.first]
+    at = bisect_right([section.start for section in sections], start) - 1
+    return at >= 0 and sections[at].start == start < sections[at].body
 
 
 def _line(
@@ -100,6 +112,8 @@ def _line(
         lines[-1] = _resized(lines[-1], earlier, given)
     every = _joined(bound, [*_loose(packs, PACK_YEARS), *_loose(sizes, SIZE)])
     moments = [place for place in numbers.moments if not (_taken(place, every) or _within(place, numbers.packs))]
+    if any(is_sizable(mention) and mention.quantity is not None for mention in every):
+        moments = [place for place in moments if not _is_compared(tokens.norms, place)]
     when = bind_times(tokens.norms, sentence.first, every, moments) if moments else {}
     former = {place.first for place in sizes if isinstance(place.thing, Amount) and place.thing.former}
     marks = frozenset(at for at, mention in enumerate(every) if mention.first in former)
@@ -169,6 +183,12 @@ def _placed(tokens: Tokens, things: Sequence[Amount | times.Moment]) -> list[Pla
         if last > first and (not placed or first >= placed[-1].last):
             placed.append(Placed(first, last, thing))
     return placed
+
+
+def _is_compared(norms: Sequence[str], place: Placed) -> bool:
+    """Whether a time is what a size is compared with, and not when it was: "unchanged since 2023", "较2024年增大"."""
+    before = norms[max(0, place.first - 3) : place.first]
+    return bool(before) and (before[-1] in _COMPARING or "compared" in before or norms[place.first] in _COMPARING)
 
 
 def _taken(place: Placed, mentions: Sequence[Mention]) -> bool:

@@ -33,7 +33,7 @@ SCORES: Mapping[str, Callable[[Case], tuple[Score, ...]]] = MappingProxyType(
 )
 
 #: Version of each score's code; changes with what it computes.
-VERSIONS: Mapping[str, str] = MappingProxyType(dict.fromkeys(SCORES, "1"))
+VERSIONS: Mapping[str, str] = MappingProxyType(dict.fromkeys(SCORES, "2") | {"curb-65": "1"})
 
 
 def compute(case: Case) -> tuple[Score, ...]:

@@ -4,6 +4,8 @@ The use of an oral anticoagulant is assumed from the history unless laboratory t
 European Stroke Organisation guideline on reversal of oral anticoagulants in acute intracerebral haemorrhage, Eur Stroke
 J 2019;4:294-306. From an INR of 2.0 on a vitamin K antagonist is reversed with prothrombin complex: Greenberg SM et
 al., AHA/ASA guideline, Stroke 2022;53:e282-e361. Below 1.3 the INR counts as normal, which is the aim of reversal.
+With an infarct, an INR above 1.7 or a direct anticoagulant taken within 48 hours speaks against intravenous
+thrombolysis: Powers WJ et al., AHA/ASA guideline, Stroke 2019;50:e344-e418.
 """
 
 from __future__ import annotations
@@ -21,12 +23,23 @@ CITATION = (
     "Christensen H et al., Eur Stroke J 2019;4:294-306, doi:10.1177/2396987319849763; "
     "Greenberg SM et al., Stroke 2022;53:e282-e361, doi:10.1161/STR.0000000000000407"
 )
+CITATIONS = {
+    "intracranial haemorrhage": CITATION,
+    "cerebral infarction": "Powers WJ et al., Stroke 2019;50:e344-e418, doi:10.1161/STR.0000000000000211",
+}
 
 #: INR below which it counts as normal, and from which reversal is advised.
 NORMAL_INR = 1.3
 REVERSAL_INR = 2.0
 
 CONCEPTS = ("intracranial haemorrhage", "cerebral infarction")
+
+#: The finding in a sentence, and what is to be done. An infarct is no reason to reverse an anticoagulant.
+NAMES = {"intracranial haemorrhage": "an intracranial haemorrhage", "cerebral infarction": "a cerebral infarction"}
+TO_DO = {
+    "intracranial haemorrhage": "check coagulation and decide on reversal at once",
+    "cerebral infarction": "check coagulation at once, it decides on thrombolysis",
+}
 
 LIMITS = (
     "The INR says little of direct oral anticoagulants and heparins.",
@@ -78,20 +91,21 @@ def _score(index: int, finding: Finding, concept: str, taken: Statement, inr: Re
         inputs=_inputs(finding, concept, taken, inr),
         missing=missing,
         finding=index,
-        citation=CITATION,
+        citation=CITATIONS[concept],
         limits=LIMITS,
     )
 
 
 def _statement(found: str, concept: str, inr: Reading | None) -> str:
     shown = f" (INR {inr.value:.1f})" if inr is not None else ""
+    name, todo = NAMES[concept], TO_DO[concept]
     if found.startswith("anticoagulated"):
-        return f"The patient takes an anticoagulant{shown} and has {concept}: check coagulation and reversal at once."
+        return f"The patient takes an anticoagulant{shown}, and the images show {name}: {todo}."
     if found.startswith("raised INR"):
-        return f"The INR is raised{shown} with {concept}, and no anticoagulant is noted: check coagulation at once."
+        return f"The INR is raised{shown} without a note of an anticoagulant, and the images show {name}: {todo}."
     if found == "not anticoagulated":
-        return f"The notes deny anticoagulants{shown} with {concept}."
-    return f"Whether the patient with {concept} takes an anticoagulant is not noted{shown}."
+        return f"The notes deny anticoagulants{shown}; the images show {name}."
+    return f"The images show {name}; whether the patient takes an anticoagulant is not noted{shown}."
 
 
 def _inputs(finding: Finding, concept: str, taken: Statement, inr: Reading | None) -> tuple[ScoreInput, ...]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from models.fusion import reading
 from models.fusion.contracts import Case, Score, Source
@@ -21,7 +21,7 @@ from models.fusion.contracts import Evidence as Ev
 from models.fusion.scores import building
 from models.fusion.scores.building import Input, Value
 from models.fusion.scores.lung_record import emphysema, family_history
-from models.fusion.scores.nodules import Density, Nodule, nodules
+from models.fusion.scores.nodules import Density, Nodule, counted, nodules
 
 NAME = "brock"
 CITATION = "McWilliams A et al., N Engl J Med 2013;369:910-919, doi:10.1056/NEJMoa1214726, table 2"
@@ -98,19 +98,34 @@ def brock(case: Case) -> tuple[Score, ...]:
     if case.modality.upper() not in {"CT", ""}:
         return ()
     found = [nodule for nodule in nodules(case) if not nodule.benign]
-    return tuple(_score(case, nodule, len(found)) for nodule in found)
+    if not found:
+        return ()
+    record = _Record(family_history(case), emphysema(case), counted(found), _outside(case))
+    return tuple(_score(case, nodule, record) for nodule in found)
 
 
-def _score(case: Case, nodule: Nodule, count: int) -> Score:
-    inputs = _inputs(case, nodule, count)
+@dataclass(frozen=True, slots=True)
+class _Record:
+    """What is the same for every nodule of the study."""
+
+    family: reading.Statement
+    emphysema: reading.Statement
+    count: int
+    outside: tuple[str, ...]
+
+
+def _score(case: Case, nodule: Nodule, record: _Record) -> Score:
+    inputs = _inputs(case, nodule, record)
     if nodule.longest_mm is None:
         return _result(nodule, inputs, None, ())
     value = probability(building.values(inputs)) if building.complete(inputs) else None
-    score = _result(nodule, inputs, value, _limits(case, nodule))
+    score = _result(nodule, inputs, value, _limits(case, nodule, record))
+    if value is not None and (why := record.outside):
+        score = replace(score, statement=f"{score.statement} Not made for this patient: {building.listed(why)}.")
     return building.with_sensitivity(score, inputs, probability, lambda result: round(result, 2))
 
 
-def _inputs(case: Case, nodule: Nodule, count: int) -> tuple[Input, ...]:
+def _inputs(case: Case, nodule: Nodule, record: _Record) -> tuple[Input, ...]:
     size = nodule.longest_mm
     shown = reading.image_evidence(nodule.finding, f"longest diameter {size:g} mm") if size is not None else None
     return (
@@ -119,9 +134,9 @@ def _inputs(case: Case, nodule: Nodule, count: int) -> tuple[Input, ...]:
         Input(SIZE, size, "mm", shown, () if size is not None else ("not measured",)),
         _open(TYPE, nodule.density.value, nodule.density.evidence, Density.SOLID, tuple(Density)),
         _open(UPPER, nodule.upper_lobe.value, nodule.upper_lobe.evidence, False, (False, True)),
-        building.known(COUNT, float(count), evidence=Ev(Source.IMAGE, f"{count} found by {case.model}")),
-        building.from_statement(FAMILY, family_history(case)),
-        building.from_statement(EMPHYSEMA, emphysema(case)),
+        building.known(COUNT, float(record.count), evidence=Ev(Source.IMAGE, f"{record.count} found by {case.model}")),
+        building.from_statement(FAMILY, record.family),
+        building.from_statement(EMPHYSEMA, record.emphysema),
         _open(SPICULATION, nodule.spiculated.value, nodule.spiculated.evidence, NOT_KNOWN, (NOT_KNOWN, False, True)),
     )
 
@@ -132,14 +147,26 @@ def _open(
     return Input(name, reference, choices=choices) if value is None else Input(name, value, evidence=evidence)
 
 
-def _limits(case: Case, nodule: Nodule) -> tuple[str, ...]:
+def _limits(case: Case, nodule: Nodule, record: _Record) -> tuple[str, ...]:
     found = ["Made from smokers and former smokers aged 50 to 75 years in screening; measured at the first CT."]
     years = reading.age(case)
     if years is not None and not COHORT_AGES[0] <= years <= COHORT_AGES[1]:
         found.append("The patient's age is outside that of the model's cohort.")
     if nodule.longest_mm is not None and nodule.longest_mm > LARGEST_MM:
         found.append("Larger than 30 mm: a mass, for which the model was not made.")
+    found += [f"The model was not made for this patient: {why}." for why in record.outside]
     return tuple(found)
+
+
+def _outside(case: Case) -> tuple[str, ...]:
+    """Why the patient is not one of those that the model was made from, by what the record states."""
+    stated = {name: reading.stated(case, name).answer for name in ("cancer", "immunosuppression", "smoking")}
+    found = (
+        (stated["cancer"] is True, "cancer is known"),
+        (stated["immunosuppression"] is True, "the patient is immunosuppressed"),
+        (stated["smoking"] is False, "the notes deny smoking"),
+    )
+    return tuple(why for holds, why in found if holds)
 
 
 def _result(nodule: Nodule, inputs: tuple[Input, ...], value: float | None, limits: tuple[str, ...]) -> Score:

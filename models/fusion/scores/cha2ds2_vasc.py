@@ -8,6 +8,7 @@ L, Rosenqvist M, Lip GYH. Eur Heart J 2012;33:1500-1510 (Swedish cohort, without
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from models.fusion import reading
 from models.fusion.contracts import Case, Evidence, Score
@@ -41,6 +42,14 @@ LIMITS = (
     "The rates are of a Swedish cohort without anticoagulants; other cohorts differ.",
 )
 
+ANTICOAGULATED = (
+    "A note names an anticoagulant: with it the rate is lower.",
+    "The images show an intracranial haemorrhage: whether to anticoagulate is not for this score alone.",
+)
+
+#: Least confidence of an infarct that the images show for it to count as a stroke.
+SURE = 0.5
+
 VALVULAR = ("A note names mitral stenosis or a mechanical valve: the score was not made for this patient.",)
 
 
@@ -68,12 +77,30 @@ def cha2ds2_vasc(case: Case) -> tuple[Score, ...]:
     inputs = (
         building.age_input(case, (60.0, 70.0, 80.0)),
         building.sex_input(case),
-        *(building.from_statement(name, reading.stated(case, concept)) for name, concept, _ in ITEMS),
+        *(building.from_statement(name, _stated(case, concept)) for name, concept, _ in ITEMS),
     )
     value = points(building.values(inputs)) if building.complete(inputs) else None
     valvular = bool(reading.stated(case, "valvular atrial fibrillation").answer)
-    score = _result(inputs, value, fibrillation, finding, LIMITS + (VALVULAR if valvular else ()))
+    limits = LIMITS + (VALVULAR if valvular else ()) + _against(case)
+    score = _result(inputs, value, fibrillation, finding, limits)
+    if valvular:
+        score = replace(score, statement=f"{VALVULAR[0]} {score.statement}")
     return (building.with_sensitivity(score, inputs, points, lambda result: result),)
+
+
+def _stated(case: Case, concept: str) -> reading.Statement:
+    """What the notes say; a cerebral infarction that the images show is a stroke."""
+    if concept == "stroke or embolism":
+        for _, finding in reading.findings_of(case, "cerebral infarction"):
+            if finding.confidence is None or finding.confidence >= SURE:
+                return reading.Statement(True, reading.image_evidence(finding, "cerebral infarction"))
+    return reading.stated(case, concept)
+
+
+def _against(case: Case) -> tuple[str, ...]:
+    """What a reader must know before acting on the rate."""
+    found = (reading.anticoagulant(case).answer, bool(reading.findings_of(case, "intracranial haemorrhage")))
+    return tuple(text for text, holds in zip(ANTICOAGULATED, found, strict=True) if holds)
 
 
 def _fibrillation(case: Case) -> tuple[Evidence | None, int | None]:

@@ -15,7 +15,7 @@ from models.fusion.scores import building
 from models.fusion.scores.building import NOT_APPLICABLE
 from models.fusion.scores.fleischner_table import SIZE_NAMES, SizeClass, recommendation, size_class
 from models.fusion.scores.lung_record import emphysema, family_history, screening_evidence
-from models.fusion.scores.nodules import Density, Nodule, nodules
+from models.fusion.scores.nodules import SURE, Density, Nodule, counted, nodules
 
 NAME = "fleischner-2017"
 TITLE = "Fleischner Society 2017, incidental lung nodules"
@@ -50,11 +50,15 @@ def fleischner(case: Case) -> tuple[Score, ...]:
     found = [nodule for nodule in nodules(case) if not (nodule.benign or nodule.juxtapleural)]
     if not found:
         return ()
-    nodule = max(found, key=_suspicion)
+    nodule = max(found, key=lambda item: (_is_sure(item), _suspicion(item)))
     excluded = _exclusion(case)
     if excluded is not None:
         return (_not_applicable(nodule, *excluded),)
-    return (_score(case, nodule, multiple=len(found) > 1),)
+    return (_score(case, nodule, multiple=counted(found) > 1),)
+
+
+def _is_sure(nodule: Nodule) -> bool:
+    return nodule.finding.confidence is None or nodule.finding.confidence >= SURE
 
 
 def _suspicion(nodule: Nodule) -> tuple[int, bool, bool, float, int]:

@@ -95,7 +95,7 @@ def _score(case: Case, index: int, finding: Finding) -> Score:
         value=round(found[0], 1) if found else None,
         unit=building.PERCENT,
         category=_category(found),
-        statement=_statement(found, norms, missing, memory.answer),
+        statement=_statement(finding.side, found, norms, missing, memory.answer),
         inputs=_inputs(case, finding, volume, memory),
         missing=missing + (("memory complaint",) if memory.answer is None else ()),
         sensitivity=_sensitivity(finding, volume, norms),
@@ -120,17 +120,25 @@ def _category(found: list[float]) -> str:
     return "small in one series, not in another" if any(small) else "within norms"
 
 
-def _statement(found: list[float], norms: tuple[Norm, ...], missing: tuple[str, ...], memory: bool | None) -> str:
+def _statement(
+    side: Side | None, found: list[float], norms: tuple[Norm, ...], missing: tuple[str, ...], memory: bool | None
+) -> str:
     if missing:
         return f"The comparison with norms needs {building.listed(missing)}."
     if not found:
         return "No published series that is used here covers the patient's age."
     places = building.listed(
-        [f"percentile {value:.0f} ({norm.series})" for value, norm in zip(found, norms, strict=True)]
+        [f"percentile {_place(value)} ({norm.series})" for value, norm in zip(found, norms, strict=True)]
     )
     complaint = {True: "memory complaints are noted", False: "memory complaints are denied", None: ""}[memory]
-    text = f"Hippocampal volume {_category(found)}: {places}"
+    where = f"{side} ".capitalize() if side is not None else ""
+    text = f"{where}hippocampal volume {_category(found)}: {places}"
     return f"{text}; {complaint}." if complaint else f"{text}."
+
+
+def _place(percentile: float) -> str:
+    """A percentile for people: there is no 0th and no 100th."""
+    return "below 1" if percentile < 0.5 else "above 99" if percentile >= 99.5 else f"{percentile:.0f}"
 
 
 def _inputs(case: Case, finding: Finding, volume: float | None, memory: reading.Statement) -> tuple[ScoreInput, ...]:

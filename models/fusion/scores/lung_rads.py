@@ -18,7 +18,7 @@ from models.fusion.scores import building
 from models.fusion.scores.building import NOT_APPLICABLE
 from models.fusion.scores.lung_rads_table import MALIGNANCY, MANAGEMENT, ORDER, Change, category
 from models.fusion.scores.lung_record import screening_evidence
-from models.fusion.scores.nodules import Density, Nodule, nodules
+from models.fusion.scores.nodules import SURE, Density, Nodule, nodules
 
 NAME = "lung-rads-2022"
 TITLE = "ACR Lung-RADS v2022"
@@ -70,8 +70,15 @@ def lung_rads(case: Case) -> tuple[Score, ...]:
     if screening is None:
         return (_not_applicable(),)
     graded = [_graded(case, nodule) for nodule in found]
-    worst = max(graded, key=lambda item: (ORDER.index(item.highest), ORDER.index(item.lowest), -item.nodule.index))
+    worst = max(graded, key=_suspicion)
     return (_score(case, worst, screening),)
+
+
+def _suspicion(item: Graded) -> tuple[bool, int, int, int]:
+    """Order of suspicion; nodules that the model is not sure of come after all others."""
+    confidence = item.nodule.finding.confidence
+    sure = confidence is None or confidence >= SURE
+    return sure, ORDER.index(item.highest), ORDER.index(item.lowest), -item.nodule.index
 
 
 def _not_applicable() -> Score:

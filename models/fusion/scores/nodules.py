@@ -17,6 +17,9 @@ from models.facts import Experiencer
 from models.fusion import reading
 from models.fusion.contracts import Case, Evidence
 
+#: Least confidence of a nodule that counts among several.
+SURE = 0.5
+
 #: So much of a finding's text is read.
 LONGEST_TEXT = 400
 
@@ -116,6 +119,11 @@ def upper_lobe_of(text: str) -> bool | None:
     """Whether a text places a nodule in an upper lobe, None where it does not say or names several lobes."""
     upper, other = _words("upper").search(text), _words("other lobe").search(text)
     return None if bool(upper) == bool(other) else bool(upper)
+
+
+def counted(found: Iterable[Nodule]) -> int:
+    """How many nodules there are; those that the model is not sure of do not count beside others, and one is there."""
+    return max(1, sum(nodule.finding.confidence is None or nodule.finding.confidence >= SURE for nodule in found))
 
 
 def nodules(case: Case) -> tuple[Nodule, ...]:
