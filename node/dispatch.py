@@ -136,7 +136,8 @@ class Dispatcher:
 
 def _job_tasks(waiting: Sequence[Job]) -> list[Task]:
     return [
-        Task(INFER if job.state is JobState.QUEUED else BUILD, job.id, job.attempts, job.priority) for job in waiting
+        Task(INFER if job.state is JobState.QUEUED else BUILD, job.id, job.attempts, jobs.urgency(job))
+        for job in waiting
     ]
 
 

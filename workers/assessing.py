@@ -103,6 +103,7 @@ def case_of(job: Job, known: Known, image: Dataset) -> Case:
         patient_class=known.patient_class,
         studied_at=studied_at,
         quality=tuple(job.warnings),
+        study_description=job.study.description,
     )
 
 

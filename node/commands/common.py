@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -31,6 +32,8 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for scripts
 
 PIPED_WIDTH = 240
 """Columns of a table that is not printed on a terminal: a script or a log does not wrap."""
+
+_OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 out = Console(soft_wrap=True, width=None if sys.stdout.isatty() else PIPED_WIDTH)
 err = Console(stderr=True, soft_wrap=True)
@@ -80,6 +83,11 @@ def dump(data: Any) -> None:
     typer.echo(json.dumps(data, indent=2, ensure_ascii=False, default=str))
 
 
+def printable(text: str) -> str:
+    """Return text without what a terminal would obey: control characters, and marks that turn the direction of text."""
+    return _OBEYED.sub("\ufffd", text)
+
+
 def table(columns: list[str], rows: list[list[Any]]) -> None:
     """Print a table; cells are plain text, never markup."""
     from rich.text import Text
@@ -88,5 +96,5 @@ def table(columns: list[str], rows: list[list[Any]]) -> None:
     for column in columns:
         view.add_column(column, overflow="fold")
     for row in rows:
-        view.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
+        view.add_row(*(Text("" if cell is None else printable(str(cell))) for cell in row))
     out.print(view)

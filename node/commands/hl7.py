@@ -10,15 +10,19 @@ import typer
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from node.commands.common import ConfigOption, JsonOption, dump, load, out, records, table, told
-from node.errors import OverreadError
+from node.commands.common import ConfigOption, JsonOption, dump, load, out, printable, records, table, told
+from node.errors import OverreadError, StateError
 from node.hl7 import ack, charset, processing
 from node.hl7.message import peek
 from node.records import messages, timeline
+from node.records.engine import Records
 from node.records.schema import Message
 from node.records.states import MessageState
+from node.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, help="HL7 messages: list, show, process again.")
+NUMBER_MAX = (1 << 63) - 1
+"""Largest number of a row, and of rows, that a database takes."""
 COLUMNS = ["id", "received_at", "type", "sender", "control_id", "told", "state", "reason"]
 
 
@@ -26,7 +30,7 @@ COLUMNS = ["id", "received_at", "type", "sender", "control_id", "told", "state",
 @told
 def list_messages(
     state: Annotated[MessageState | None, typer.Option(help="Only those in this state.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest.")] = 100,
+    limit: Annotated[int, typer.Option(min=1, max=NUMBER_MAX, help="At most so many, the newest.")] = 100,
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -45,7 +49,7 @@ def list_messages(
 @app.command()
 @told
 def show(
-    message: Annotated[int, typer.Argument(help="Number of the message.")],
+    message: Annotated[int, typer.Argument(min=1, max=NUMBER_MAX, help="Number of the message.")],
     content: Annotated[bool, typer.Option("--content", help="With the message itself, which is patient data.")] = False,
     config: ConfigOption = None,
     json: JsonOption = False,
@@ -61,13 +65,15 @@ def show(
     table(["", ""], [[key, value] for key, value in data.items()])
     table(["at", "level", "what"], [[line["at"], line["level"], line["text"]] for line in lines])
     for segment in segments:
-        out.print(segment, markup=False, highlight=False)
+        out.print(printable(segment), markup=False, highlight=False)
 
 
 @app.command()
 @told
 def replay(
-    message: Annotated[list[int] | None, typer.Argument(help="Numbers of messages that failed.")] = None,
+    message: Annotated[
+        list[int] | None, typer.Argument(min=1, max=NUMBER_MAX, help="Numbers of messages that failed.")
+    ] = None,
     failed: Annotated[bool, typer.Option("--failed", help="All that failed.")] = False,
     since: Annotated[str, typer.Option(help="All that failed and came since this time, as 2026-01-31T08:00.")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would happen.")] = False,
@@ -76,26 +82,35 @@ def replay(
 ) -> None:
     """Process kept messages again, as after a change of the configuration, in the order in which they came.
 
-    What was stated later than a message stays as it is. Exit status 1 if one fails again.
+    What was stated later than a message stays as it is. Exit status 1 if one fails again, or was processed already.
     """
     if bool(message) == (failed or bool(since)):
         raise OverreadError("name messages by their numbers, or say --failed or --since: one of the two")
     settings = load(config)
+    rows: list[dict[str, Any]] = []
     with records(config) as store:
         with store.read() as session:
-            wanted = [_find(session, one).id for one in message or ()] or messages.failed_since(session, _time(since))
-        taken = [(number, processing.replay(store, settings, number, rehearse=dry_run)) for number in wanted]
-    rows = [
-        {"id": number, "ack": ack.read(one.answer).code, "used": one.used, "said": one.said} for number, one in taken
-    ]
+            numbers = list(dict.fromkeys(message or ()))
+            wanted = [_find(session, one).id for one in numbers] or messages.failed_since(session, _time(since))
+        for number in wanted:
+            rows.append(_replayed(store, settings, number, rehearse=dry_run))
+            if not json:
+                row, would = rows[-1], " (nothing was changed)" if dry_run else ""
+                said = ", ".join(filter(None, (row["ack"], row["said"])))
+                out.print(f"Message {number}: {said}{would}", markup=False, highlight=False)
     if json:
         dump(rows)
-    else:
-        for row in rows:
-            would = " (nothing was changed)" if dry_run else ""
-            out.print(f"Message {row['id']}: {row['ack']}, {row['said']}{would}", markup=False, highlight=False)
     if not all(row["used"] for row in rows):
         raise typer.Exit(1)
+
+
+def _replayed(store: Records, settings: Settings, number: int, *, rehearse: bool) -> dict[str, Any]:
+    """Replay one message; of one that cannot be, as it was processed meanwhile, say so, and let the others follow."""
+    try:
+        one = processing.replay(store, settings, number, rehearse=rehearse)
+    except StateError as exc:
+        return {"id": number, "ack": "", "used": False, "said": str(exc)}
+    return {"id": number, "ack": ack.read(one.answer).code, "used": one.used, "said": one.said}
 
 
 def _find(session: Session, number: int) -> Message:
@@ -111,7 +126,7 @@ def _time(text: str) -> dt.datetime | None:
         return None
     try:
         return dt.datetime.fromisoformat(text).astimezone(dt.UTC)
-    except ValueError as exc:
+    except (ValueError, OverflowError) as exc:
         raise OverreadError("--since takes a date or time as 2026-01-31T08:00") from exc
 
 

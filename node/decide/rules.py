@@ -12,12 +12,17 @@ from node.settings import Rule
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """One model that is to run on one series. Empty ``destinations``: every destination."""
+    """One model that is to run on one series. Empty ``destinations``: every destination.
+
+    ``priority`` is the most urgent of order and rules, ``rule_priority`` what the rules alone ask for: it holds also
+    when the order is changed or cancelled.
+    """
 
     model: str
     rule: str
     destinations: tuple[str, ...]
     priority: str
+    rule_priority: str = "ROUTINE"
 
 
 def applies(rule: Rule, facts: Facts) -> bool:
@@ -42,7 +47,9 @@ def decide(rules: Sequence[Rule], facts: Facts) -> list[Wanted]:
 
 def _join(before: Wanted | None, model: str, rule: Rule, facts: Facts) -> Wanted:
     if before is None:
-        return Wanted(model, rule.name, rule.send, most_urgent(facts.order_priority, rule.priority))
+        own = most_urgent(rule.priority)
+        return Wanted(model, rule.name, rule.send, most_urgent(facts.order_priority, own), own)
     everywhere = not before.destinations or not rule.send
     destinations = () if everywhere else tuple(dict.fromkeys((*before.destinations, *rule.send)))
-    return Wanted(model, before.rule, destinations, most_urgent(before.priority, rule.priority))
+    priorities = (most_urgent(before.priority, rule.priority), most_urgent(before.rule_priority, rule.priority))
+    return Wanted(model, before.rule, destinations, *priorities)

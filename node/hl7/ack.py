@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from node.errors import DeliveryError, Hl7InputError
 from node.hl7 import charset
 from node.hl7.escape import STANDARD, Delimiters, escape
-from node.hl7.message import Header, Segment, part, peek
+from node.hl7.message import Header, Segment, header_line, part, peek
 from node.settings import Hl7Section
 
 TABLE_0357: Mapping[str, str] = {
@@ -46,9 +46,6 @@ ACCEPTED = frozenset({"AA", "CA"})
 _CODES = frozenset({"AA", "AE", "AR", "CA", "CE", "CR"})  # table 0008
 _ERR_SINCE = (2, 5)
 """Version since which ERR-2 to ERR-8 exist; before it ERR-1 says everything."""
-HEADER_MAX = 8192
-"""Longest MSH that is read, in bytes."""
-
 
 ANSWERS = frozenset({"ACK", "MCF"})
 """Message codes (MSH-9.1) that are acknowledgements themselves: they are never answered."""
@@ -71,17 +68,13 @@ class Wanted:
 
 def wanted(raw: bytes, header: Header) -> Wanted:
     """Read MSH-15 and MSH-16 of a message whose MSH was read as ``header``."""
-    line = re.split(rb"[\r\n]", raw[:HEADER_MAX].lstrip(charset.BOM + b"\r\n \t"), maxsplit=1)[0]
+    line = header_line(raw)
     separator = header.delimiters.field.encode("latin_1", "replace")
     if line[3:4] != separator:
         return Wanted()
     fields = [*line.split(separator), *[b""] * 16]
-    return conditions(*(field.decode("ascii", "replace") for field in fields[14:16]))
-
-
-def conditions(accept: str, application: str) -> Wanted:
-    """Return what MSH-15 and MSH-16 say."""
-    return Wanted(_condition(accept), _condition(application))
+    accept, application = (_condition(field.decode("ascii", "replace")) for field in fields[14:16])
+    return Wanted(accept, application)
 
 
 def _condition(field: str) -> str:
@@ -173,12 +166,14 @@ def _build(
 ) -> bytes:
     d = header.delimiters
     event = f"ACK{d.component}{header.trigger}{d.component}ACK" if _plain(header.trigger) else "ACK"
-    version = header.version or "2.5.1"
+    version = header.version or escape(
+        "2.5.1", d
+    )  # the sender's delimiters may be any, also those of a time or a version
     msh = [
         "MSH", d.component + d.repetition + d.escape + d.subcomponent,
         escape(settings.application, d), escape(settings.facility, d),
         header.sending_application, header.sending_facility,
-        dt.datetime.now(dt.UTC).strftime("%Y%m%d%H%M%S+0000"), "", event, _control_id(),
+        escape(dt.datetime.now(dt.UTC).strftime("%Y%m%d%H%M%S+0000"), d), "", event, _control_id(),
         header.processing_id or "P", version, "", "", "", "", "", header.charset.replace("~", d.repetition),
     ]  # fmt: skip
     said = escape(text, d, newline="")

@@ -62,8 +62,7 @@ def judge(raw: bytes, peer: str, settings: Hl7Section) -> Judgement:
     except Exception as exc:  # a bug of ours: the message is kept, visible, and worth another try
         logs.get("hl7").error("message.not_understood", peer=peer, error=exc)
         return _refused(raw, peer, settings, acks.not_now(), f"internal error ({type(exc).__name__})")
-    msh = message.segments[0]
-    return _accepted(raw, peer, settings, message.header, acks.conditions(msh.raw(15), msh.raw(16)))
+    return _accepted(raw, peer, settings, message.header, acks.wanted(raw, message.header))  # as a refusal reads them
 
 
 def too_long(head: bytes, settings: Hl7Section) -> Judgement:
@@ -98,7 +97,7 @@ def _refused(raw: bytes, peer: str, settings: Hl7Section, error: Hl7InputError, 
     """
     header = peek(raw)
     wanted = acks.wanted(raw, header)
-    if header.code in acks.ANSWERS:
+    if header.code.upper() in acks.ANSWERS:
         return Judgement(header, wanted, None, None)
     answer = _refusal(header, wanted, settings, error)
     if not raw.strip():  # two bytes on the wire are not to become a row

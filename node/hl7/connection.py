@@ -218,7 +218,7 @@ class Connection(asyncio.Protocol):
 
     def _take(self, turn: _Turn, raw: bytes, judgement: Judgement) -> None:
         if judgement.arrival is None:
-            if judgement.answer is None and judgement.header.code in acks.ANSWERS:
+            if judgement.answer is None and judgement.header.code.upper() in acks.ANSWERS:
                 self._port.remarks.add("message.unasked", self.peer)
             self._settle(turn, judgement.answer)
         else:
@@ -286,7 +286,8 @@ class Connection(asyncio.Protocol):
     # The wire
 
     def _write(self, data: bytes) -> None:
-        if data and self._transport is not None and not self._transport.is_closing():
+        """Write; an application's answer that comes once the end was said (:meth:`_linger`) is not given."""
+        if data and self._transport is not None and not self._transport.is_closing() and self._clock.ending is None:
             self._transport.write(data)
 
     def _regulate(self, pause: bool) -> None:

@@ -23,7 +23,7 @@ STANDARD = Delimiters()
 _LINE_ENDS = re.compile(r"\r\n|[\r\n]")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 _CONTROL_BUT_CR = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
-_FORMAT = re.compile(r"\.(br|sp|sk|in|ti)\s*\+?(-?\d*)\Z")
+_FORMAT = re.compile(r"\.(br|sp|sk|in|ti)\s*\+?(-?\d+)?\Z")
 _HEXADECIMAL = re.compile(r"X((?:[0-9A-Fa-f]{2})+)\Z")
 _SHIFTS: Mapping[str, str] = {
     "C2842": "",  # ISO-IR 6
@@ -37,8 +37,9 @@ r"""``\Cxxyy\`` and ``\Mxxyyzz\`` (HL7 v2.3 section 2.9.2): the set of the text 
 
 Only the two of double bytes change how it is read.
 """
-_COUNT_MAX = 200
-"""Longest run of blanks or lines that one formatting command gives: the count comes from the sender."""
+_COUNT_MAX = 20
+"""Longest run of blanks or lines that one formatting command gives: the count comes from the sender, and a message must
+not become many times as long as it is."""
 
 
 def escape(text: str, delimiters: Delimiters = STANDARD, *, newline: str = ".br") -> str:

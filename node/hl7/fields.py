@@ -27,8 +27,10 @@ _PRIORITY: Mapping[str, str] = {
 _IDENTIFIER_RANK: Mapping[str, int] = {"MR": 0, "PI": 0, "": 1, "PT": 2, "AN": 4, "VN": 4}  # table 0203
 _OTHER_RANK = 3
 """Rank of a number that means a person, but to the state or an insurer: SS, DL, PPN..."""
-_TO_THE_MINUTE = 12
-"""Digits of a time stamp that tells messages of one day apart."""
+_DIGITS = re.compile(r"\s*\d{12}")
+"""A time stamp that tells messages of one day apart."""
+AHEAD_MAX = dt.timedelta(days=1)
+"""How far a sender's clock may be ahead for its time to be believed: a wrong zone is at most some 14 hours."""
 IDENTIFIER_MAX = 250
 """Longest identifier that is taken (HL7 v2.7 sets 199 with namespace and universal id apart)."""
 
@@ -153,14 +155,16 @@ def time(text: str, zone_from: str = "") -> dt.datetime | None:
 def stated_at(message: Hl7Message, received_at: dt.datetime) -> dt.datetime:
     """Return when a message was stated: EVN-2 of an ADT (section 3.4.1.2), else MSH-7, else when it came.
 
-    EVN-2 counts only where it tells the minute: a bare date would make a message older than its predecessor.
+    Either counts only where it tells the minute: a bare date would make a message older than its predecessor. And it
+    counts only if it is not more than :data:`AHEAD_MAX` later than the arrival: one message from a clock that is years
+    ahead would outrank everything that is stated in those years, a cancellation too.
     """
     sent = message.segments[0].get(7)
     event = message.first("EVN") if message.header.code == "ADT" else None
-    recorded = event.get(2) if event is not None else ""
-    if len(recorded) >= _TO_THE_MINUTE and (at := time(recorded, sent)) is not None:
-        return at
-    return time(sent) or received_at
+    for text in (event.get(2) if event is not None else "", sent):
+        if _DIGITS.match(text) and (at := time(text, sent)) is not None and at <= received_at + AHEAD_MAX:
+            return at
+    return received_at
 
 
 def sex(text: str) -> str:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import datetime as dt
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,18 +86,13 @@ class Inbox:
             They are not kept.
         """
         numbers: list[int] = []
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
+        with self._writing():
             for item in arrivals:
                 values = (item.received_at.isoformat(), item.peer, item.told, item.reason, item.ack, item.raw)
                 cursor = self._db.execute(
                     "INSERT INTO arrivals (received_at, peer, told, reason, ack, raw) VALUES (?, ?, ?, ?, ?, ?)", values
                 )
                 numbers.append(int(cursor.lastrowid or 0))
-            self._db.execute("COMMIT")
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
         return numbers
 
     def waiting(self, limit: int, most_bytes: int = 64 << 20) -> list[tuple[int, Arrival]]:
@@ -119,9 +115,20 @@ class Inbox:
 
     def forget(self, numbers: Sequence[int]) -> None:
         """Delete messages that the records have."""
+        with self._writing():
+            self._db.executemany("DELETE FROM arrivals WHERE id = ?", [(number,) for number in numbers])
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Commit at the end; an error leaves no transaction open, in which no other could begin."""
         self._db.execute("BEGIN IMMEDIATE")
-        self._db.executemany("DELETE FROM arrivals WHERE id = ?", [(number,) for number in numbers])
-        self._db.execute("COMMIT")
+        try:
+            yield
+            self._db.execute("COMMIT")
+        except BaseException:
+            if self._db.in_transaction:  # with a full disk SQLite has rolled it back itself
+                self._db.execute("ROLLBACK")
+            raise
 
     def among(self, numbers: Sequence[int]) -> set[int]:
         """Return which of these messages are still here."""

@@ -18,10 +18,14 @@ from node.hl7.escape import STANDARD, Delimiters, escape, unescape
 _SEGMENT_NAME = re.compile(r"[A-Z][A-Z0-9]{2}\Z")
 _LINES = re.compile(r"[\r\n]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_SPECIAL = re.compile(r"[|^~\\&\x00-\x1f\x7f]")
+"""What cannot stand in a value as it is."""
 _TEXT_SEGMENTS = ("OBX", "NTE")
 """Segments whose text some senders break with raw line ends; the pieces are joined again."""
 CONTROL_ID_MAX = 199
 """Longest MSH-10 that is taken (v2.7; before it 20): it has to be given back whole."""
+HEADER_MAX = 8192
+"""Longest MSH that is taken, in bytes: an answer goes by what it says, also one to half a message."""
 SEGMENTS_MAX = 20_000
 """Most segments of a message that is taken: real ones have hundreds, and each can cost a row."""
 _ECHO_MAX = 1000
@@ -125,9 +129,14 @@ class Hl7Message:
         return segment
 
 
+def header_line(raw: bytes) -> bytes:
+    """Return the bytes of MSH, or what stands in its place; at most :data:`HEADER_MAX` of them."""
+    return re.split(rb"[\r\n]", raw.removeprefix(charset.BOM).lstrip(b"\r\n \t")[:HEADER_MAX], maxsplit=1)[0]
+
+
 def peek(raw: bytes) -> Header:
     """Read as much of MSH as there is; never raises."""
-    line = re.split(rb"[\r\n]", raw.removeprefix(charset.BOM).lstrip(b"\r\n \t")[:8192], maxsplit=1)[0]
+    line = header_line(raw)
     if line[:3] != b"MSH" or len(line) < 8:
         return Header()
     delimiters = _delimiters(line.decode("latin_1"))
@@ -190,6 +199,8 @@ def check_header(raw: bytes) -> Header:
     if not body.startswith(b"MSH"):
         raise _broken("the message does not begin with MSH", "100", "MSH^1")
     line = re.split(rb"[\r\n]", body, maxsplit=1)[0].decode("latin_1")
+    if len(line) > HEADER_MAX:
+        raise _broken(f"MSH is longer than {HEADER_MAX} bytes", "104", "MSH^1")
     if len(line) < 9 or _delimiters(line) is None:
         raise _broken("MSH-1 and MSH-2 must be a separator and four distinct encoding characters", "102", "MSH^1^2")
     header = peek(raw)
@@ -263,6 +274,8 @@ def _standard(field: str, delimiters: Delimiters) -> str:
     """Write a field with the standard delimiters."""
 
     def leaf(text: str) -> str:
+        if delimiters.escape not in text and _SPECIAL.search(text) is None:
+            return text
         return escape(unescape(text, delimiters))
 
     return "~".join(

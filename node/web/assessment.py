@@ -95,10 +95,11 @@ class ScoreRow:
 
 @dataclass(frozen=True, slots=True)
 class ConflictRow:
-    """What does not fit together, and both sides of it."""
+    """What does not fit together, and both sides of it; ``change`` where it was so then and is otherwise now."""
 
     text: str
     sides: Sequence[EvidenceRow]
+    change: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,7 +273,7 @@ def _along(value: float, low: float, high: float) -> float:
 
 def _conflict(item: Mapping[str, Any], find: Finder) -> ConflictRow:
     sides = [evidence(one, find) for one in maps(item.get("evidence"))]
-    return ConflictRow(str(item.get("text") or ""), sides)
+    return ConflictRow(str(item.get("text") or ""), sides, item.get("change") is True)
 
 
 def _versions(given: Mapping[str, Any]) -> str:

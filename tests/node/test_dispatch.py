@@ -10,7 +10,7 @@ from sqlalchemy import select
 from node.broker import ANALYSE, BUILD, INFER, Task
 from node.dispatch import Dispatcher
 from node.errors import BrokerUnavailable
-from node.records import jobs
+from node.records import jobs, triage
 from node.records.engine import Records
 from node.records.schema import Job, Note, Order, Study, now
 from node.records.states import JobState, StudyState
@@ -96,6 +96,22 @@ def test_the_order_gives_the_study_and_its_jobs_their_priority(
     dispatcher.send_waiting()
     assert the_study(records).priority == "STAT"
     assert broker.sent[0].priority == "STAT"
+
+
+def test_a_job_keeps_what_its_rule_asks_for_apart_from_what_the_order_asks_for(
+    dispatcher: Dispatcher, records: Records, broker: MemoryBroker
+) -> None:
+    arrive(records, 60, accession_number="A1")
+    with records.write() as session:
+        patient = session.scalars(select(Study)).one().patient
+        session.add(Order(patient=patient, accession_number="A1", priority="STAT", context={}))
+    dispatcher.complete_studies()
+    with records.write() as session:
+        study = session.scalars(select(Study)).one()
+        assert [job.priority for job in study.jobs] == ["ROUTINE"]
+        study.order = None
+        triage.update(session, study)
+        assert study.priority == "ROUTINE"
 
 
 def test_what_the_broker_lost_is_sent_again(

@@ -34,6 +34,7 @@ TRIAGE = Code("TRIAGE", SCHEME, "Triage priority")
 REASON = Code("TRIAGE-REASON", SCHEME, "Reason of the triage priority")
 CRITICAL = Code("CRITICAL-FINDING", SCHEME, "Critical finding")
 CONFLICT = Code("CONFLICT", SCHEME, "Contradiction between sources")
+CHANGE = Code("CHANGE", SCHEME, "Change since an earlier statement")
 MISSING = Code("MISSING", SCHEME, "Not available to the assessment")
 EVIDENCE = Code("EVIDENCE", SCHEME, "Evidence")
 CATEGORY = Code("111005", "DCM", "Assessment Category")
@@ -139,7 +140,7 @@ def _link(prediction: Prediction, link: Link) -> Line:
 
 
 def _conflict(conflict: Conflict) -> Line:
-    return Line(CONFLICT, conflict.text, tuple(map(_inferred, conflict.evidence)))
+    return Line(CHANGE if conflict.change else CONFLICT, conflict.text, tuple(map(_inferred, conflict.evidence)))
 
 
 def _property(name: Code, said: str) -> Line:

@@ -15,6 +15,7 @@ TRIAGE = Concept("TRIAGE", SCHEME, "Triage priority")
 REASON = Concept("TRIAGE-REASON", SCHEME, "Reason of the triage priority")
 EVIDENCE = Concept("EVIDENCE", SCHEME, "Evidence for or against a finding")
 CONFLICT = Concept("CONFLICT", SCHEME, "Contradiction between sources")
+CHANGE = Concept("CHANGE", SCHEME, "Change since an earlier statement")
 FOLLOW_UP = Concept("FOLLOW-UP", SCHEME, "Follow-up that the rules recommend")
 MISSING = Concept("MISSING", SCHEME, "Not available to the assessment")
 STATEMENT = Concept("SCORE-STATEMENT", SCHEME, "What the score says")
@@ -44,7 +45,7 @@ def observations(prediction: Prediction, made: Assessment) -> Iterator[OruObserv
     for link in made.links[: telling.MAX_LINKS]:
         yield OruObservation(EVIDENCE, "TX", telling.link(prediction, link))
     for conflict in made.conflicts[:most]:
-        yield OruObservation(CONFLICT, "TX", telling.conflict(conflict))
+        yield OruObservation(CHANGE if conflict.change else CONFLICT, "TX", telling.conflict(conflict))
     for advice in made.follow_up[:most]:
         yield OruObservation(FOLLOW_UP, "TX", advice)
     for lack in made.missing[:most]:

@@ -19,8 +19,9 @@ def assessment_sections(prediction: Prediction, made: Assessment) -> Iterator[Se
         pairs=_triage(prediction, made),
         bullets=made.summary[:most],
     )
-    if made.conflicts:
-        yield Section("Contradictions", bullets=tuple(map(telling.conflict, made.conflicts[:most])))
+    for title, changes in (("Contradictions", False), ("Changes", True)):
+        if told := [item for item in made.conflicts if item.change is changes]:
+            yield Section(title, bullets=tuple(map(telling.conflict, told[:most])))
     if made.scores:
         yield _scores(prediction, made)
     if made.links:

@@ -14,6 +14,8 @@ from node.records import identity, patients
 from node.records.schema import Patient
 from node.settings import Hl7Section
 
+REGISTRATION = "ADT"
+"""Message code of patient administration."""
 STUDY_UID = "113014"
 """OBX-3 of an OBX that names the DICOM study."""
 
@@ -76,11 +78,23 @@ def person(pid: Segment) -> Person:
 
 
 def enter(incoming: Incoming, stated: Person) -> Patient:
-    """Find or create a patient, with the demographics that the message states; a later statement's stay."""
+    """Find or create a patient, with the demographics that the message states; a later statement's stay.
+
+    ADT is the registration's word (IHE RAD, Patient Registration and Patient Update); what other messages repeat of it
+    may be what their system was told long ago.
+    """
     session = incoming.session
     patient = patients.find_or_create(session, stated.identifier, stated.issuer)
     given = {"name": stated.name, "birth_date": stated.birth_date, "sex": stated.sex}
-    if patients.state(session, patient, given, origin="hl7", message=incoming.row, stated_at=incoming.stated_at):
+    if patients.state(
+        session,
+        patient,
+        given,
+        origin="hl7",
+        message=incoming.row,
+        stated_at=incoming.stated_at,
+        registered=incoming.message.header.code == REGISTRATION,
+    ):
         identity.review(session, patient, incoming.row)
     return patient
 

@@ -6,14 +6,16 @@ too, which the node does not keep. A39 (persons, PID-2), A41 (accounts) and A42 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from node.errors import Hl7InputError
 from node.hl7 import fields
 from node.hl7.handlers import visits
 from node.hl7.handlers.common import Incoming, Person, enter, person
-from node.hl7.message import Hl7Message, Segment
+from node.hl7.message import Hl7Message, Segment, parse
 from node.records import merges, messages, patients
+from node.records.schema import Patient
 
 PAIRS_MAX = 200
 """Most merges of one message that are taken: they are one transaction, and others wait for it."""
@@ -55,18 +57,37 @@ def take(incoming: Incoming, pairs: tuple[Pair, ...]) -> str:
     """Make the patients of each pair one person; those that are not known yet are entered."""
     session = incoming.session
     count = changed = 0
+    survivors: list[Patient] = []
     for pair in pairs:
         survivor = enter(incoming, pair.survivor)
+        survivors.append(survivor)
         for identifier, issuer in pair.prior:
             prior = patients.find_or_create(session, identifier, issuer)
             count += prior.id != survivor.id
             changed += merges.merge(session, survivor, prior, stated_at=incoming.stated_at, message=incoming.row)
     if changed:
-        messages.retry_foreign(session)
+        _take_again(incoming, survivors)
         visits.take_again(incoming)
     if not count:
         return "prior and surviving identifier are the same; there is nothing to merge"
     return f"merges: {count}; {changed} changed who survives"
+
+
+def _take_again(incoming: Incoming, survivors: Iterable[Patient]) -> None:
+    """Have messages about the merged patients taken over again that were refused as another patient's (205)."""
+    session = incoming.session
+    people: set[int] = set()
+    for one in survivors:
+        if one.id not in people:
+            people.update(patients.same_person(session, one))
+    for kept in messages.foreign(session):
+        try:
+            pids = list(parse(kept.raw, incoming.settings.charset, incoming.settings.charsets).all("PID"))
+            found = [patients.find(session, *fields.person_id(pid)) for pid in pids]
+        except Hl7InputError:  # understood once, and no longer, by other settings
+            continue
+        if any(patient is not None and patient.id in people for patient in found):
+            messages.retry_foreign(session, kept)
 
 
 def _pair(pid: Segment, mrg: Segment) -> Pair:

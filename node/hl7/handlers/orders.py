@@ -10,7 +10,7 @@ from node.errors import Hl7InputError
 from node.hl7 import fields
 from node.hl7.handlers import order_control
 from node.hl7.handlers.common import Incoming, Person, enter, person
-from node.hl7.message import Hl7Message, Segment
+from node.hl7.message import Hl7Message, Segment, part
 from node.records import examinations, jobs, order_entry, orders, timeline
 from node.records.order_entry import Entered, OrderStatement
 from node.records.orders import ACCESSION_MAX
@@ -183,7 +183,7 @@ def _statement(message: Hl7Message, group: OrderGroup) -> OrderStatement | None:
 
 def _reason(obr: Segment) -> str:
     """Return OBR-31 (reason for study) or, where it is empty, OBR-13 (relevant clinical information)."""
-    reasons = [obr.get(31, 2, repetition=n) or obr.get(31, 1, repetition=n) for n in range(len(obr.repetitions(31)))]
+    reasons = [part(text, 2) or part(text, 1) for text in obr.repetitions(31)]
     return ("; ".join(filter(None, reasons)) or obr.get(13))[:TEXT_MAX]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -20,6 +19,10 @@ from node.records.observations import ObservedValue, Stored
 
 VALUES_MAX = 5000
 """Most values of one message that are taken: they are one transaction, and others wait for it."""
+REPORTS_MAX = 200
+"""Most text reports of one message, for the same reason; each costs as much as a hundred values."""
+PERSONS_MAX = 200
+"""Most persons of one message."""
 CANCELLED = "X"
 """OBR-25 (table 0123): the order was cancelled, there are no results."""
 NUMBER = "OBR^1^3"
@@ -90,10 +93,16 @@ def read(message: Hl7Message) -> tuple[ResultsOfPerson, ...]:
         key = fields.person_id(group.pid)
         people.setdefault(key, []).append(group)
         persons.setdefault(key, person(group.pid))
+    _limit(len(people), PERSONS_MAX, "patients", "PID^1")
     found = tuple(_of_person(message, persons[key], parts) for key, parts in people.items())
-    if sum(len(results.values) for results in found) > VALUES_MAX:
-        raise Hl7InputError(f"the message has more than {VALUES_MAX} values", error_code="104", location="OBX^1")
+    _limit(sum(len(results.values) for results in found), VALUES_MAX, "values", "OBX^1")
+    _limit(sum(len(results.reports) + len(results.withdrawn) for results in found), REPORTS_MAX, "reports", "OBR^1")
     return found
+
+
+def _limit(count: int, most: int, what: str, location: str) -> None:
+    if count > most:
+        raise Hl7InputError(f"the message has more than {most} {what}", error_code="104", location=location)
 
 
 def groups(message: Hl7Message) -> list[ResultGroup]:

@@ -78,3 +78,31 @@ def test_failed_messages_since_a_time_are_replayed(config: Path, store: Records)
 def test_what_is_to_be_replayed_must_be_said_in_one_way(config: Path, store: Records) -> None:
     assert run("hl7", "replay", "--config", config).exit_code == 2
     assert run("hl7", "replay", "1", "--failed", "--config", config).exit_code == 2
+
+
+def test_what_a_terminal_would_obey_is_not_printed(config: Path, store: Records) -> None:
+    give(config, store, message("ADT^A01", "C1", "Doe^\x1b]0;title\x07Jane\u202e"))
+    config.write_text(config.read_text("utf-8") + '[hl7]\ncharset = "UNICODE UTF-8"\n', encoding="utf-8")
+    shown = run("hl7", "show", "1", "--content", "--config", config).stdout
+    assert "Doe^" in shown
+    assert not {"\x1b", "\x07", "\u202e"} & set(shown)
+
+
+def test_numbers_and_times_beyond_all_bounds_are_an_error_of_the_command_line(config: Path, store: Records) -> None:
+    for arguments in (
+        ("show", "9" * 30),
+        ("replay", "9" * 30),
+        ("list", "--limit", "9" * 30),
+        ("replay", "--since", "9999-12-31T23:59-14:00"),
+    ):
+        assert run("hl7", *arguments, "--config", config).exit_code == 2
+
+
+def test_a_message_that_cannot_be_replayed_does_not_keep_the_others_from_it(config: Path, store: Records) -> None:
+    give(config, store, message("ADT^A01", "C1", "Doe^Jane"), message("ADT^A99", "C2", "Doe^Jane"))
+    result = run("hl7", "replay", "1", "2", "2", "--config", config, "--json")
+    assert result.exit_code == 1
+    assert [(row["id"], row["ack"], row["used"]) for row in json.loads(result.stdout)] == [
+        (1, "", False),
+        (2, "AR", False),
+    ]

@@ -32,7 +32,10 @@ class Listening:
     def __init__(self, of: Settings) -> None:
         self.settings = of
         self.listener: Listener
+        self.errors: list[object] = []
+        """What went wrong inside the loop, which nobody else hears of."""
         self._loop = asyncio.new_event_loop()
+        self._loop.set_exception_handler(lambda _, context: self.errors.append(context.get("exception")))
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
 
     def start(self) -> None:

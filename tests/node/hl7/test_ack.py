@@ -66,6 +66,20 @@ def test_the_senders_own_delimiters_are_used() -> None:
     assert message.require("MSA").get(3) == "100% wrong!"
 
 
+def test_delimiters_that_a_time_has_in_it_are_escaped() -> None:
+    body = b"MSH+^~\\&+RIS+HOSP+++2026++ADT^A01+C1+P+2.5.1\rPID+1\r"
+    msh, msa = parse(acks.refuse(peek(body), SETTINGS, ERROR)).segments[:2]
+    assert msh.get(7).endswith("+0000")
+    assert [msh.get(field) for field in (9, 11, 12)] == ["ACK", "P", "2.5.1"]
+    assert [msa.get(field) for field in (1, 2)] == ["AE", "C1"]
+
+
+def test_delimiters_that_a_version_has_in_it_are_escaped() -> None:
+    answer = acks.accept(peek(b"MSH.^~\\&.RIS.HOSP...2026..ADT^A01.C1.P.\rPID.1\r"), SETTINGS)
+    assert answer.split(b"\r")[0].split(b".")[11] == b"2\\F\\5\\F\\1"
+    assert answer.split(b"\r")[1] == b"MSA.AA.C1"
+
+
 def test_an_acknowledgement_is_in_the_senders_set() -> None:
     body = "MSH|^~\\&|Röntgen|H|||2026||ADT^A01|1|P|2.5||||||8859/1\rPID|1\r".encode("latin_1")
     assert "|Röntgen|".encode("latin_1") in acks.accept(peek(body), SETTINGS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable
 
 import pytest
@@ -117,3 +118,20 @@ def test_persons_are_entered_and_updated(desk: Desk, hl7: Callable[..., bytes], 
     assert desk.take(hl7(f"ADT^{event}", "EVN||202601011200", "PID|1||1^^^H||Doe^Jane||19700102|F")).code == "AA"
     row = only_patient(desk)
     assert (row.name, row.birth_date, row.sex) == ("Doe^Jane", "19700102", "F")
+
+
+@pytest.mark.parametrize("order_first", [False, True])
+def test_what_an_order_repeats_of_a_patient_replaces_nothing_that_a_registration_said(
+    desk: Desk, hl7: Callable[..., bytes], order_first: bool
+) -> None:
+    right = hl7("ADT^A08", "PID|1||4711^^^HOSP||Doe^Jane||19700103|F", control_id="1", at="20260101100000+0000")
+    stale = "PID|1||4711^^^HOSP||Doe^John||19700102", "ORC|NW|P1|F1", "OBR|1|P1|F1|X"
+    later = hl7("ORM^O01", *stale, control_id="2", at="20260101110000+0000")
+    for raw in (later, right) if order_first else (right, later):
+        assert desk.take(raw).code == "AA"
+    row = only_patient(desk)
+    assert (row.name, row.birth_date, row.sex) == ("Doe^Jane", "19700103", "F")
+    assert row.stated_at == dt.datetime(2026, 1, 1, 10, tzinfo=dt.UTC)
+    warned = [line.text for line in desk.lines("patient.older")]
+    kept = "A message that registers nobody states another name, birth date; the registration's is kept"
+    assert warned == ([] if order_first else [kept])

@@ -92,7 +92,7 @@ def test_a_type_or_version_that_is_not_spoken_is_rejected(
     assert acks.read(found.answer).error_code == code
 
 
-@pytest.mark.parametrize("kind", ["ACK", "ACK^A08^ACK", "MCF"])
+@pytest.mark.parametrize("kind", ["ACK", "ACK^A08^ACK", "MCF", "ack"])
 @pytest.mark.parametrize("wanted", ["|", "AL|AL"])
 def test_an_acknowledgement_is_never_answered_and_not_kept(kind: str, wanted: str) -> None:
     found = judge(message(wanted, kind=kind), "", SECTION)
@@ -142,6 +142,19 @@ def test_an_application_acknowledgement_asks_for_no_answer() -> None:
     assert acks.wanted(own, parse(own).header) == acks.Wanted("NE", "NE")
     assert parse(own).segments[0].raw(12) == "2.5.1"
     assert acks.read(own) == acks.read(acks.accept(found.header, SECTION))
+
+
+def test_a_header_that_is_too_long_is_refused_as_what_stands_behind_cannot_be_answered_by() -> None:
+    found = judge(message("AL|AL").replace(b"|20260101||", b"|20260101|" + b"&" * 9000 + b"|"), "", SECTION)
+    assert found.arrival is not None
+    assert (said(found.answer), found.later, found.arrival.told) == ("AR", "", "AR 104")
+
+
+@pytest.mark.parametrize("pid", [PID, "PID|1"])
+def test_a_condition_is_read_as_it_stands_whether_the_message_can_be_used_or_not(pid: str) -> None:
+    raw = message("@.sp@|NE", pid=pid).replace(b"^~\\&", b"$~@&").replace(b"^", b"$")
+    found = judge(raw, "", SECTION)
+    assert (said(found.answer), found.wanted) == ("CA" if pid == PID else "CE", acks.Wanted("AL", "NE"))
 
 
 def test_conditions_are_read_with_the_senders_delimiters() -> None:

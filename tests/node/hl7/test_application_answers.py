@@ -61,6 +61,16 @@ def test_where_processed_is_answered_the_answer_is_what_became_of_the_message(tm
         assert [(ack.control_id, ack.code) for ack in answers.next(2)] == [("A", "AA"), ("BAD", "AE")]
 
 
+def test_an_answer_that_is_known_once_the_end_was_said_is_not_given(tmp_path: Path) -> None:
+    with listening(tmp_path, max_message_bytes=2048) as node, node.connect() as sender:
+        sender.sendall(frame(message("A", "AL|AL")) + b"\x0b" + message("LONG") + b"x" * 100_000)
+        answers = Answers(sender)
+        assert [(ack.control_id, ack.code) for ack in answers.next(3)] == [("A", "CA"), ("LONG", "AR")]
+        take_over(node.settings).close()
+        eventually("the connection is given up", lambda: node.listener.connections == 0)
+        assert node.errors == []
+
+
 def test_where_nothing_processes_the_sender_is_told_to_try_again_and_then_gets_its_answer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

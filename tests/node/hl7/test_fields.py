@@ -88,3 +88,12 @@ def test_a_message_was_stated_when_its_event_was_recorded_or_it_was_written_or_w
 def test_any_time_can_be_kept_or_is_none(text: str) -> None:
     at = fields.time(text)
     assert at is None or at.astimezone(dt.UTC).utcoffset() == dt.timedelta(0)
+
+
+def test_a_bare_date_is_no_time_of_a_statement_and_a_clock_far_ahead_is_not_believed() -> None:
+    assert stated("ORM^O01", "20260101") == RECEIVED
+    assert stated("ORM^O01", "2026010112") == RECEIVED
+    ahead = RECEIVED + dt.timedelta(hours=23)
+    assert stated("ORM^O01", ahead.strftime("%Y%m%d%H%M%S+0000")) == ahead  # such as one in another zone
+    assert stated("ORM^O01", "20990101120000+0000") == RECEIVED
+    assert stated("ADT^A08", "20260101120000+0000", "209901011200") == dt.datetime(2026, 1, 1, 12, tzinfo=dt.UTC)

@@ -202,6 +202,20 @@ def test_what_was_refused_as_another_patients_is_taken_over_after_the_merge(desk
     assert [line.message_fk for line in desk.lines("message.again")] == [3, 4]
 
 
+def test_a_merge_of_others_leaves_messages_alone_that_were_refused(desk: Desk, hl7: Write) -> None:
+    note = "TXA|1|CN|TX|||||||||D1", "OBX|1|TX|||No nodule."
+    for number in ("1", "2"):
+        desk.take(hl7("MDM^T02", pid(number), *note, control_id=number))
+    before = len(desk.lines())
+    desk.arrive(hl7("ADT^A40", pid("8"), mrg("7"), control_id="3"))
+    desk.work()
+    assert [line.kind for line in desk.lines()[before:]] == ["message.processed"]
+    assert [message.state for message in desk.messages()].count(MessageState.FAILED) == 1
+    desk.arrive(hl7("ADT^A40", pid("1"), mrg("2"), control_id="4"))
+    desk.work()
+    assert [message.state for message in desk.messages()].count(MessageState.FAILED) == 0
+
+
 PAIRS = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), max_size=9)
 
 

@@ -92,8 +92,20 @@ def test_any_message_is_taken_or_refused(store: Records, raw: bytes) -> None:
         ["OBR|1||L1|X", "OBX|1|ED|a||A^TEXT^plain^Base64^" + "\\.br\\" * 200_000],
         ["TXA|1|CN||||||||||D1", "OBX|1|ED|||A^TEXT^HTML^A^" + "<p" * 400_000],
         ["TXA|1|CN||||||||||D1", "OBX|1|TX|||" + "\\" * 800_000],
+        ["TXA|1|CN||||||||||D1", "OBX|1|TX|||" + "\\.sp9999\\" * 90_000],
+        ["ORC|NW|P1", "OBR|1|P1|F1|X" + "|" * 27 + "~" * 400_000],
     ],
-    ids=["specimens", "procedures", "values", "repetitions", "line ends", "markup", "escapes"],
+    ids=[
+        "specimens",
+        "procedures",
+        "values",
+        "repetitions",
+        "line ends",
+        "markup",
+        "escapes",
+        "blank lines",
+        "reasons",
+    ],
 )
 def test_reading_takes_no_longer_than_the_length_of_a_message(segments: list[str]) -> None:
     kind = {"ORC": "ORM^O01", "OBR": "ORU^R01", "TXA": "MDM^T02"}[segments[0][:3]]
@@ -107,3 +119,19 @@ def test_reading_takes_no_longer_than_the_length_of_a_message(segments: list[str
         refused = exc.error_code
     assert refused in ("", "104")
     assert time.process_time() - began < 5
+
+
+@pytest.mark.parametrize(
+    "segments",
+    [
+        ["PID|1||4711", *[f"OBR|1||R{n}\rOBX|1|TX|||text" for n in range(201)]],
+        [f"PID|1||{n}\rOBR|1||R{n}\rOBX|1|NM|a||1" for n in range(201)],
+        ["PID|1||4711", "OBR|1||R", *["OBX|1|NM|a||1"] * 5001],
+    ],
+    ids=["reports", "patients", "values"],
+)
+def test_what_would_be_too_long_a_transaction_is_refused(segments: list[str]) -> None:
+    head = "MSH|^~\\&|LIS|HOSP|OVERREAD||20260101||ORU^R01|C1|P|2.5.1"
+    with pytest.raises(Hl7InputError) as caught:
+        inbound.understand("\r".join((head, *segments, "")).encode(), Hl7Section())
+    assert caught.value.error_code == "104"

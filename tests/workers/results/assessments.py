@@ -76,7 +76,10 @@ FULL = Assessment(
             statement="3 points.",
         ),
     ),
-    conflicts=(Conflict("The note says that memory is normal, another that it is not.", (MEMORY, IMAGE), 0),),
+    conflicts=(
+        Conflict("The note says that memory is normal, another that it is not.", (MEMORY, IMAGE), 0),
+        Conflict("The volume was larger a year ago.", (IMAGE,), 0, change=True),
+    ),
     triage=Triage(Priority.ASAP, ("memory loss with a small hippocampus",), True, (3,)),
     follow_up=("Neuropsychological examination [clinical convention].",),
     missing=("no creatinine",),
