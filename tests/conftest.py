@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from node.records.engine import Records
+from tests.postgresql import find_programs, serving
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -46,6 +47,21 @@ def peer() -> Callable[[str], str]:
         return path
 
     return find
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[str]:
+    """Give the URL, without a database, of a PostgreSQL server that is started for the tests.
+
+    Skips where PostgreSQL is not installed; fails if peers are required.
+    """
+    if (programs := find_programs()) is None:
+        reason = "the peer program 'initdb' of PostgreSQL is not installed"
+        if os.environ.get("OVERREAD_REQUIRE_PEERS") == "1":
+            pytest.fail(f"{reason}, and OVERREAD_REQUIRE_PEERS=1")
+        pytest.skip(reason)
+    with serving(programs) as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

@@ -1,12 +1,7 @@
-"""The record store on PostgreSQL: ``OVERREAD_TEST_POSTGRESQL`` names a server on which databases may be made.
-
-As ``postgresql+psycopg://postgres@127.0.0.1:5432``, without a database; psycopg must be installed. Skipped without it.
-"""
+"""The record store on a real PostgreSQL server."""
 
 from __future__ import annotations
 
-import importlib.util
-import os
 import threading
 import uuid
 from collections.abc import Callable, Iterator
@@ -28,11 +23,9 @@ from node.settings import NodeSection, Settings
 
 
 @pytest.fixture(scope="module")
-def database() -> Iterator[str]:
+def database(postgresql: str) -> Iterator[str]:
     """Give the URL of a database of its own, empty."""
-    server = os.environ.get("OVERREAD_TEST_POSTGRESQL", "")
-    if not server or importlib.util.find_spec("psycopg") is None:
-        pytest.skip("OVERREAD_TEST_POSTGRESQL names no server, or psycopg is not installed")
+    server = postgresql
     name = f"overread_{uuid.uuid4().hex}"
     admin = create_engine(f"{server}/postgres", isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
