@@ -128,6 +128,7 @@ def run(
             "listener's memory at the start, MiB": before >> 20,
             "listener's memory at the end, MiB": node.memory() >> 20 if not node.dead() else 0,
             "listener's peak memory, MiB": node.peak_memory >> 20,
+            "times that the listener's lines waited for the records": node.postponed(),
         }
 
 
