@@ -30,8 +30,10 @@ BATCH = 200
 """Most messages of one transaction."""
 BATCH_BYTES = 64 << 20
 """Messages of one transaction beyond which no further one is read: they are held in memory."""
-TURN_SECONDS = 0.25
+TURN_SECONDS = 0.1
 """How long one transaction takes messages over before others may write."""
+PAUSE_SECONDS = 0.02
+"""Between two transactions of a backlog: SQLite's writers poll for the lock, and would never find it free."""
 TRIES_MAX = 20
 """How often a message may fail for a reason that looks like a passing one, while the records can be written."""
 
@@ -57,7 +59,10 @@ class Processor:
         SQLAlchemyError, sqlite3.Error
             The records or the inbox cannot be used now; nothing is lost, and the next call goes on.
         """
-        return self._enter() + self._take()
+        moved = self._enter() + self._take()
+        if self._judged:
+            time.sleep(PAUSE_SECONDS)
+        return moved
 
     def close(self) -> None:
         """Close the inbox."""
