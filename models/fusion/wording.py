@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+import re
 
 from models.contracts import Finding
 from models.facts import Assertion, Experiencer, NoteFact
@@ -16,6 +17,7 @@ MAX_TEXT = 80
 #: Units as people write them; an annotation in braces ("{INR}") is none (UCUM, section 12).
 _UNITS = {"{pack}.a": "pack-years", "1": "", "a": "years"}
 
+_LABEL_BREAKS = re.compile(r"[\s_-]+")
 _STATED = {"negated": "denied", "uncertain": "suspected", "historical": "past", "hypothetical": "only if"}
 
 
@@ -29,8 +31,17 @@ def describe(finding: Finding) -> str:
     """Name a finding for people: "Lung nodule, left, 9 mm"."""
     size = size_mm(finding)
     extent = f"{size:.3g} mm" if size else _volume(finding)
-    parts = [shorten(finding.code.meaning or finding.label), str(finding.side or ""), extent]
+    parts = [shorten(_name(finding)), str(finding.side or ""), extent]
     return ", ".join(part for part in parts if part)
+
+
+def _name(finding: Finding) -> str:
+    """Meaning of the code, with what the label says beyond it: "Hippocampus posterior" of ``hippocampus-posterior``."""
+    meaning = finding.code.meaning
+    known = set(meaning.casefold().split())
+    label = _LABEL_BREAKS.split(finding.label[:MAX_TEXT].casefold())
+    beyond = [word for word in label if word.isalpha() and word not in known]
+    return " ".join([meaning, *beyond]) if known & set(label) else meaning or finding.label
 
 
 def _volume(finding: Finding) -> str:
