@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 
 from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, selectinload
 
 from node import logs
@@ -22,7 +23,7 @@ from node.records import examinations, jobs, timeline
 from node.records.engine import Records
 from node.records.evidence import shortfalls
 from node.records.orders import match_study
-from node.records.schema import Job, Note, Series, Study, now
+from node.records.schema import Event, Job, Note, Series, Study, now
 from node.records.states import JobState, NoteState, StudyState, check
 from node.records.studies import input_digest
 from node.settings import Settings
@@ -31,6 +32,7 @@ GRACE_SECONDS = 3.0
 """A task that was sent less than this ago is taken to be on its way even if the broker does not show it."""
 
 
+NOT_CONCLUDED = "study.not_concluded"
 FAULT_SECONDS = 30.0
 """Pause before a study that could not be concluded for an error of ours is tried again; the others go on."""
 
@@ -60,8 +62,20 @@ class Dispatcher:
                     self._conclude(session, key)
             except Exception as exc:
                 self._faulty[key] = moment + FAULT_SECONDS
-                self._log.error("study.not_concluded", study=key, error=exc)
+                self._log.error(NOT_CONCLUDED, study=key, error=exc)
+                self._tell_fault(key, exc)
         return len(due)
+
+    def _tell_fault(self, key: int, exc: Exception) -> None:
+        """Say on the study's timeline, once, that a fault of ours keeps it waiting; it is judged again and again."""
+        text = f"The study could not be judged: internal error ({type(exc).__name__}); it is tried again."
+        told = select(Event.id).where(Event.study_fk == key, Event.kind == NOT_CONCLUDED, Event.text == text).limit(1)
+        try:
+            with self._records.write() as session:
+                if session.scalar(told) is None:
+                    timeline.add(session, NOT_CONCLUDED, text, study=key, level="error")
+        except SQLAlchemyError as again:
+            self._log.error("timeline.not_written", study=key, error=again)
 
     def _conclude(self, session: Session, key: int) -> None:
         query = select(Study).where(Study.id == key).options(selectinload(Study.series).selectinload(Series.instances))

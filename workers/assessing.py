@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -67,8 +67,6 @@ def look(context: Context, session: Session, job: Job) -> Seen:
     known = gather.known_of(session, job)
     case = case_of(job, known, _header(context, session, job))
     made = assess.assess(case, knowledge(context.settings.knowledge.path))
-    if known.alone:
-        made = replace(made, missing=(ALONE, *made.missing))
     said = json.dumps(serial.to_json(made), sort_keys=True)
     digest = jobs.context_digest([*gather.told(job, known), said])
     return Seen(known, made, gather.fingerprint(job, known), digest)
@@ -104,6 +102,7 @@ def case_of(job: Job, known: Known, image: Dataset) -> Case:
         studied_at=studied_at,
         quality=tuple(job.warnings),
         study_description=job.study.description,
+        withheld=ALONE if known.alone else "",
     )
 
 

@@ -132,6 +132,8 @@ class Case:
         Limits of this input, which the model's warnings name.
     study_description
         What the images call the study (DICOM (0008,1030)); says of some studies that they are for screening.
+    withheld
+        A sentence that says why the record is not used, "" where it is: then what it lacks is not what is missing.
     """
 
     findings: tuple[Finding, ...]
@@ -148,6 +150,7 @@ class Case:
     studied_at: dt.datetime | None = None
     quality: tuple[str, ...] = ()
     study_description: str = ""
+    withheld: str = ""
 
 
 @dataclass(frozen=True, slots=True)

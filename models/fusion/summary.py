@@ -49,11 +49,12 @@ def summary(
     """
     said = [
         *_priority(triage),
+        *((case.withheld,) if case.withheld else ()),
         _images(case),
         *(f"{'Conflict or change' if found.change else 'Conflict'}: {found.text}" for found in _first(conflicts)),
         *_record(case, links),
         *_scores(case, scores),
-        *_not_there(missing),
+        *_not_there(tuple(item for item in missing if item != case.withheld)),
     ]
     return tuple(_cut(sentence) for sentence in said)[:MAX_SENTENCES]
 

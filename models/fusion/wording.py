@@ -41,7 +41,8 @@ def _name(finding: Finding) -> str:
     known = set(meaning.casefold().split())
     label = _LABEL_BREAKS.split(finding.label[:MAX_TEXT].casefold())
     beyond = [word for word in label if word.isalpha() and word not in known]
-    return " ".join([meaning, *beyond]) if known & set(label) else meaning or finding.label
+    named = " ".join([meaning, *beyond]) if known & set(label) else meaning
+    return named or finding.label or finding.code.value or "finding"
 
 
 def _volume(finding: Finding) -> str:

@@ -55,7 +55,7 @@ class Escalation:
             for item in new:
                 timeline.add(session, KIND, self._text(item), study=item.study, level="error")
         for item in new:
-            self._log.error(KIND, study=item.study, destination=item.destination, control_id=item.control_id)
+            self._log.error(KIND, study=item.study, destination=item.destination, key=item.control_id)
         return len(new)
 
     def _is_late(self, item: UnacknowledgedAlert) -> bool:

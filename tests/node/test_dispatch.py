@@ -12,7 +12,7 @@ from node.dispatch import Dispatcher
 from node.errors import BrokerUnavailable
 from node.records import jobs, triage
 from node.records.engine import Records
-from node.records.schema import Job, Note, Order, Study, now
+from node.records.schema import Event, Job, Note, Order, Study, now
 from node.records.states import JobState, StudyState
 from node.settings import NodeSection, Settings
 from tests import factories
@@ -171,3 +171,22 @@ def test_the_same_images_again_make_no_second_job(dispatcher: Dispatcher, record
     study = the_study(records)
     assert study.state is StudyState.DONE
     assert len(study.jobs) == 1
+
+
+def test_a_fault_of_ours_that_keeps_a_study_waiting_stands_on_its_timeline_once(
+    dispatcher: Dispatcher, records: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise AttributeError("secret")
+
+    arrive(records, 60)
+    monkeypatch.setattr("node.dispatch.match_study", broken)
+    monkeypatch.setattr("node.dispatch.FAULT_SECONDS", 0.0)
+    dispatcher.complete_studies()
+    dispatcher.complete_studies()
+    with records.read() as session:
+        [line] = session.scalars(select(Event).where(Event.kind == "study.not_concluded")).all()
+    assert line.level == "error"
+    assert "AttributeError" in line.text
+    assert "secret" not in line.text
+    assert the_study(records).state is StudyState.RECEIVING

@@ -24,7 +24,7 @@ def rule(case: Case) -> Assessment:
     known = [f"note {item.fact.code.value}" for item in case.facts]
     known += [f"value {item.code.value} {item.value}" for item in case.observations if item.code.value != "noise"]
     known += [f"prior {item.study_uid[-1]}" for item in case.priors]
-    missing = () if case.facts else ("no note",)
+    missing = (case.withheld,) if case.withheld else () if case.facts else ("no note",)
     urgent = any(item.fact.code.value == "I60" for item in case.facts)
     triage = Triage(Priority.STAT, ("a note speaks of bleeding",)) if urgent else Triage(Priority.ROUTINE)
     age = "" if case.demographics.age is None else f"age {case.demographics.age:g} {case.demographics.sex}"
@@ -162,7 +162,7 @@ def test_a_study_whose_patient_is_in_question_is_reported_alone_and_says_why(off
         study.patient.name, study.patient.birth_date = "Other^Person", "19900101"
         session.add(IdentityConflict(study_fk=study.id, patient_fk=study.patient_fk, attributes=["birth date"]))
     office.build()
-    assert said(office, "MISSING") == [ALONE, "no note"]
+    assert said(office, "MISSING") == [ALONE]
     assert said(office, "ASSESSMENT-SUMMARY") == ["age 76 F"], "as the images have it"
     assert not said(office, "NOTE-PROBLEM")
     pid = office.messages("oru")[-1].require("PID")

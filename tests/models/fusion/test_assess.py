@@ -140,6 +140,14 @@ def test_a_score_that_fails_is_named_and_the_rest_stands() -> None:
     assert found.triage.critical
 
 
+def test_a_record_that_is_withheld_is_said_first_and_not_called_missing() -> None:
+    why = "The record was not used: it may be another's."
+    found = assess(dataclasses.replace(case(), withheld=why))
+    assert why in found.summary[:2]
+    assert found.missing[0] == why
+    assert not any("no note" in item or "no earlier study" in item for item in (*found.missing, *found.summary))
+
+
 def test_versions_name_rules_graph_and_scores() -> None:
     found = assess(case())
     assert found.versions["graph"] == load().version

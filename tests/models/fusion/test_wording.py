@@ -15,6 +15,7 @@ from models.fusion.wording import describe
         ("hippocampus-posterior", "Hippocampus", "Hippocampus posterior, left"),
         ("nodule-2", "Lung nodule", "Lung nodule, left"),
         ("lesion a", "Lung nodule", "Lung nodule, left"),
+        ("", "", "1, left"),
     ],
 )
 def test_parts_that_share_a_code_are_told_apart_by_their_label(label: str, meaning: str, said: str) -> None:
