@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from node.commands.common import ConfigOption, JsonOption, dump, load, out, records, table, told
+from node.commands.common import ConfigOption, JsonOption, dump, load, out, printable, records, table, told
 from node.errors import OverreadError
-from node.records import evidence, expectations, jobs, timeline
+from node.records import assessed, attention, evidence, expectations, jobs, timeline
+from node.records.assessed import Assessed, Doubt
 from node.records.schema import Expectation, Job, Shortfall, Study
 
 app = typer.Typer(no_args_is_help=True, help="Studies: list, show, run again, take as they are.")
@@ -23,19 +25,23 @@ def list_studies(config: ConfigOption = None, json: JsonOption = False) -> None:
     """List studies, newest first."""
     with records(config) as store, store.read() as session:
         short = evidence.shortfalls(session)
-        studies = session.scalars(select(Study).order_by(Study.id.desc()))
-        rows = [summary(study) | shortfall(short.get(study.id)) for study in studies]
+        studies = session.scalars(select(Study).order_by(Study.id.desc())).all()
+        doubts = attention.doubts(session, session.scalars(select(Study.id).where(attention.questioned())))
+        rows = [
+            summary(study) | looked_after(study, doubts.get(study.id, "")) | shortfall(short.get(study.id))
+            for study in studies
+        ]
     if json:
         dump(rows)
         return
-    columns = ["id", "state", "priority", "accession", "description", "series", "jobs", "reason"]
-    table(columns, [[row[column] for column in columns] for row in rows])
+    columns = ["id", "state", "priority", "attention", "accession", "description", "series", "jobs", "reason"]
+    table(columns, [[_cell(row[column]) for column in columns] for row in rows])
 
 
 @app.command()
 @told
 def show(study: StudyArgument, config: ConfigOption = None, json: JsonOption = False) -> None:
-    """Show a study: its jobs, results, deliveries and timeline."""
+    """Show a study: its priority and why, what images and record say together, jobs, deliveries and timeline."""
     with records(config) as store, store.read() as session:
         data = details(session, find(session, study))
     if json:
@@ -43,6 +49,8 @@ def show(study: StudyArgument, config: ConfigOption = None, json: JsonOption = F
         return
     out.print(f"[bold]Study {data['id']}[/bold]  {data['state']}  {data['reason']}", highlight=False)
     out.print(f"{data['uid']}  accession {data['accession'] or '(none)'}  {data['description']}", markup=False)
+    for line in _judged(data):
+        out.print(printable(line), markup=False, highlight=False)
     columns = ["model", "version", "state", "reason", "attempts"]
     table(columns, [[job[column] for column in columns] for job in data["jobs"]])
     said = [[job["model"], text] for job in data["jobs"] for text in _said(job)]
@@ -98,15 +106,26 @@ def summary(study: Study) -> dict[str, Any]:
     }
 
 
+def looked_after(study: Study, doubt: str) -> dict[str, list[str]]:
+    """Return why a person should look at a study: "critical", and in what words its patient is in question."""
+    return {"attention": [*(["critical"] if study.triage.get("critical") else []), *([doubt] if doubt else [])]}
+
+
 def shortfall(row: Shortfall | None) -> dict[str, Any]:
     """Return what a study lacks: None where it was not judged incomplete, or is whole since."""
     return {"incomplete": None if row is None else {"received": row.received, "expected": row.expected}}
 
 
 def details(session: Session, study: Study) -> dict[str, Any]:
-    """Return all that is known of a study, without the patient."""
+    """Return all that is known of a study, without who the patient is."""
+    doubts = attention.doubts(session, [study.id])
     return {
         **summary(study),
+        **looked_after(study, doubts.get(study.id, "")),
+        "triage": _triage(study),
+        "assessments": [_assessment(row) for row in assessed.assessments(session, study.id) if row.assessment],
+        "identity": _identity(assessed.doubt(session, study)),
+        "notes": assessed.notes(session, study),
         **shortfall(session.get(Shortfall, study.id)),
         "expectations": [_expectation(item) for item in expectations.of_study(session, study.uid)],
         "jobs": [_job(job) for job in study.jobs],
@@ -121,6 +140,60 @@ def details(session: Session, study: Study) -> dict[str, Any]:
             for line in timeline.of_study(session, study.id)
         ],
     }
+
+
+def _triage(study: Study) -> dict[str, Any]:
+    """What the findings ask for; the study's priority is never below that of its order and rules."""
+    return {
+        "priority": study.triage.get("priority", ""),
+        "critical": bool(study.triage.get("critical")),
+        "reasons": list(study.triage.get("reasons") or ()),
+    }
+
+
+def _assessment(row: Assessed) -> dict[str, Any]:
+    said = row.assessment
+    return {
+        "job": row.job,
+        "model": row.model,
+        "version": row.model_version,
+        "summary": list(said.get("summary") or ()),
+        "conflicts": [
+            {"text": one.get("text", ""), "change": bool(one.get("change"))} for one in said.get("conflicts") or ()
+        ],
+    }
+
+
+def _identity(row: Doubt | None) -> dict[str, Any] | None:
+    if row is None:
+        return None
+    return {
+        "attributes": list(row.attributes),
+        "since": row.since.isoformat(timespec="milliseconds"),
+        "resolution": row.resolution or "open",
+        "in_question": row.in_question,
+    }
+
+
+def _judged(data: dict[str, Any]) -> Iterator[str]:
+    """Say in lines what a person should know of a study first."""
+    triage, doubt = data["triage"], data["identity"]
+    yield f"Priority {data['priority']}{', critical finding' if triage['critical'] else ''}"
+    yield from (f"  because: {reason}" for reason in triage["reasons"])
+    if doubt is not None and doubt["in_question"]:
+        attributes = ", ".join(doubt["attributes"])
+        words = "is in question" if doubt["resolution"] == "open" else "is not the one that it names: a person decided"
+        yield f"The patient {words} ({attributes} in the images and in the record, since {doubt['since']})"
+        yield "  The study is analysed alone. `overread study identity` shows both sides and takes a decision."
+    for one in data["assessments"]:
+        yield from (f"{one['model']}: {sentence}" for sentence in one["summary"])
+        for conflict in one["conflicts"]:
+            yield f"{one['model']}, {'changed since' if conflict['change'] else 'conflict'}: {conflict['text']}"
+    yield f"Notes: {data['notes']}{', not used' if doubt is not None and doubt['in_question'] else ''}"
+
+
+def _cell(value: Any) -> Any:
+    return ", ".join(value) if isinstance(value, list) else value
 
 
 def _expectation(row: Expectation) -> dict[str, Any]:

@@ -12,7 +12,8 @@ from sqlalchemy import ColumnElement, Select, and_, case, exists, func, or_, sel
 from sqlalchemy.orm import InstrumentedAttribute, Session, joinedload, selectinload
 
 from node.decide.completeness import told
-from node.records import attention, evidence, observations, patients, timeline
+from node.records import attention, evidence, observations, patients, persons, timeline
+from node.records.persons import Person
 from node.records.schema import (
     Delivery,
     Event,
@@ -59,11 +60,12 @@ class WorklistQuery:
 class WorklistRow:
     """One study of the worklist, with how many deliveries are in which state (results in force only).
 
-    ``short`` is what lacks where the study was judged incomplete; ``doubt`` says in what words its patient is in
-    question, "" if not.
+    ``person`` is as whom its patient is known now, after merges; ``short`` what lacks where the study was judged
+    incomplete; ``doubt`` says in what words its patient is in question, "" if not.
     """
 
     study: Study
+    person: Person
     deliveries: Mapping[DeliveryState, int]
     short: Shortfall | None = None
     doubt: str = ""
@@ -117,7 +119,11 @@ def worklist(session: Session, query: WorklistQuery) -> list[WorklistRow]:
     ids = [study.id for study in studies]
     counts, short = _delivery_counts(session, ids), evidence.shortfalls(session, ids)
     doubts = attention.doubts(session, ids)
-    return [WorklistRow(row, counts.get(row.id, {}), short.get(row.id), doubts.get(row.id, "")) for row in studies]
+    people = persons.of_studies(session, studies, doubts)
+    return [
+        WorklistRow(row, people[row.id], counts.get(row.id, {}), short.get(row.id), doubts.get(row.id, ""))
+        for row in studies
+    ]
 
 
 def _needs_attention() -> ColumnElement[bool]:
@@ -141,9 +147,11 @@ def _conditions(query: WorklistQuery) -> list[ColumnElement[bool]]:
         conditions.append(special[query.state]())
     elif query.state in set(StudyState):
         conditions.append(Study.state == StudyState(query.state))
-    columns = (Patient.name, Patient.patient_id, Study.accession_number, Study.description)
+    columns = (Study.accession_number, Study.description)
     words = query.text.replace(",", " ").replace("\0", " ").split()[:8]
-    return conditions + [or_(*(column.icontains(word, autoescape=True) for column in columns)) for word in words]
+    return conditions + [
+        or_(persons.named(word), *(column.icontains(word, autoescape=True) for column in columns)) for word in words
+    ]
 
 
 def _delivery_counts(session: Session, study_ids: Sequence[int]) -> dict[int, dict[DeliveryState, int]]:
@@ -164,11 +172,12 @@ def _delivery_counts(session: Session, study_ids: Sequence[int]) -> dict[int, di
 class StudyView:
     """Everything of one study that its page shows.
 
-    ``short`` is what lacks where the study was judged incomplete; ``expected`` is what was announced of a study that is
-    awaited, in words.
+    ``person`` is as whom its patient is known now, after merges; ``short`` what lacks where the study was judged
+    incomplete; ``expected`` what was announced of a study that is awaited, in words.
     """
 
     study: Study
+    person: Person
     images: Mapping[int, int]  # series id → instances
     notes: Sequence[Note]
     observations: Sequence[Observation]
@@ -216,6 +225,7 @@ def study(session: Session, study_id: int) -> StudyView | None:
     ).all()
     return StudyView(
         study=row,
+        person=persons.of_studies(session, [row], attention.doubts(session, [study_id]))[study_id],
         images=dict(images),
         notes=_notes(session, row),
         observations=_observations(session, row.patient),

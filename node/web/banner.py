@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from sqlalchemy.exc import SQLAlchemyError
 
 from node import logs
-from node.records import attention
+from node.records import attention, persons
 from node.records.attention import Unacknowledged
 from node.records.engine import Records
+from node.records.persons import Person
 from node.records.schema import now
 from node.records.states import DeliveryState
 from node.settings import Settings
@@ -19,9 +20,13 @@ from node.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """An alert that waits; ``late`` if its destination had the time that it is given, or does not take it."""
+    """An alert that waits; ``late`` if its destination had the time that it is given, or does not take it.
+
+    ``person`` is as whom the study's patient is known now.
+    """
 
     alert: Unacknowledged
+    person: Person
     late: bool
 
 
@@ -36,7 +41,12 @@ class Banner:
         """Return the alerts that their destinations have not accepted, oldest first; None if nobody can tell now."""
         try:
             with self._records.read() as session:
-                return [Alarm(alert, self._late(alert)) for alert in attention.unacknowledged(session)]
+                alerts = attention.unacknowledged(session)
+                if not alerts:
+                    return []
+                studies = {alert.study.id: alert.study for alert in alerts}
+                people = persons.of_studies(session, studies.values(), attention.doubts(session, studies))
+                return [Alarm(alert, people[alert.study.id], self._late(alert)) for alert in alerts]
         except SQLAlchemyError as exc:
             logs.get("web").warning("web.banner", error=exc)
             return None

@@ -14,7 +14,8 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse, Response
 from markupsafe import Markup
 
-from node.records.schema import Fact, Note, Patient, Study, now
+from node.records.persons import Person
+from node.records.schema import Fact, Note, Study, now
 from node.web import findings, places, shelf, text
 from node.web.banner import Banner
 from node.web.gate import OPEN_PATHS, session_of
@@ -44,9 +45,9 @@ def stamp(when: dt.datetime | None, style: str = "") -> Markup:
     )
 
 
-def patient_age(patient: Patient, study: Study) -> str:
+def patient_age(person: Person, study: Study) -> str:
     """Return the age on the day of the study."""
-    return text.age(patient.birth_date, text.parse_date(study.study_date) or study.first_instance_at.date())
+    return text.age(person.birth_date, text.parse_date(study.study_date) or study.first_instance_at.date())
 
 
 def marked(note: Note) -> Markup:

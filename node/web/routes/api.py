@@ -9,7 +9,8 @@ from fastapi import APIRouter, HTTPException, Query
 
 from node.records import attention, message_views, timeline, views
 from node.records.attention import Doubted
-from node.records.schema import Delivery, Event, Fact, Job, Note, Observation, Order, Patient, Result, Shortfall, Study
+from node.records.persons import Person
+from node.records.schema import Delivery, Event, Fact, Job, Note, Observation, Order, Result, Shortfall, Study
 from node.records.states import MessageState
 from node.web.site import TheSite
 
@@ -34,7 +35,7 @@ def study(site: TheSite, study_id: int) -> Json:
             raise HTTPException(404, "There is no such study.")
         row = view.study
         return {
-            **_study(row),
+            **_study(row, view.person),
             "incomplete": _short(view.short),
             "expected": list(view.expected),
             "order": _order(row.order) if row.order else None,
@@ -78,7 +79,7 @@ def _identity(row: Doubted | None) -> Json | None:
 
 def _row(row: views.WorklistRow) -> Json:
     return {
-        **_study(row.study),
+        **_study(row.study, row.person),
         "incomplete": _short(row.short),
         "modalities": row.modalities,
         "attention": row.attention,
@@ -97,15 +98,15 @@ def _columns(row: Any, *names: str) -> Json:
     return {name: value.isoformat() if isinstance(value, dt.datetime) else value for name, value in values.items()}
 
 
-def _study(row: Study) -> Json:
+def _study(row: Study, person: Person) -> Json:
     return _columns(
         row, "id", "uid", "accession_number", "description", "study_date", "state", "reason", "priority", "generation",
         "first_instance_at", "last_instance_at", "completed_at", "triage",
-    ) | {"patient": _patient(row.patient)}  # fmt: skip
+    ) | {"patient": _patient(person)}  # fmt: skip
 
 
-def _patient(row: Patient) -> Json:
-    return _columns(row, "patient_id", "issuer", "name", "birth_date", "sex")
+def _patient(row: Person) -> Json:
+    return _columns(row, "patient_id", "issuer", "name", "birth_date", "sex", "also")
 
 
 def _order(row: Order) -> Json:

@@ -12,9 +12,9 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import select
 
-from node.records import timeline
+from node.records import merges, patients, timeline
 from node.records.engine import Records
-from node.records.schema import Delivery, Note, Result, Study
+from node.records.schema import Delivery, Note, Result, Study, now
 from node.records.states import DeliveryState
 from node.records.timeline import of_study
 from tests.node.web.conftest import Client
@@ -314,3 +314,24 @@ def test_scripts_get_the_same_as_json(client: TestClient, seeded: Seeded) -> Non
     events = client.get(f"/api/studies/{seeded.done}/timeline").json()["events"]
     assert [event["kind"] for event in events][:2] == ["study.received", "study.complete"]
     assert client.get("/api/studies/999").json() == {"detail": "There is no such study."}
+
+
+def test_after_a_merge_pages_and_interface_name_the_survivor(
+    client: TestClient, seeded: Seeded, records: Records
+) -> None:
+    with records.write() as session:
+        study = session.get_one(Study, seeded.done)
+        new = patients.upsert(session, patient_id="PID-1234", issuer="HOSP", name="Neumann^Hildegard", origin="hl7")
+        merges.merge(session, new, study.patient, stated_at=now())
+    for word in ("PID-1234", "neumann", "PID-778", "zweifel"):
+        rows = client.post("/worklist/rows", data={"text": word}).text
+        assert shown_order(rows) == [seeded.done]
+        assert "PID-1234" in rows
+        assert "PID-778" not in rows
+    page = client.get(f"/studies/{seeded.done}").text
+    assert "<bdi>PID-1234</bdi>" in page
+    assert "also <bdi>PID-778</bdi>" in page
+    [listed] = [one for one in client.get("/api/worklist").json()["studies"] if one["id"] == seeded.done]
+    shown = client.get(f"/api/studies/{seeded.done}").json()
+    for one in (listed, shown):
+        assert (one["patient"]["patient_id"], one["patient"]["also"]) == ("PID-1234", ["PID-778"])
