@@ -152,11 +152,12 @@ def decode(raw: bytes, declared: str, default: str) -> tuple[str, str]:
     stated = declared.strip() or ("UNICODE UTF-8" if marked else default)
     name, codec = codec_name(stated)
     origin = "MSH-18 says" if declared.strip() else "MSH-18 is empty and the default is"
+    way = "" if declared.strip() else ": send MSH-18, or have hl7.charsets name this sender's set"
     try:
         text = _decode(body, codec)
     except UnicodeDecodeError as exc:
         hint = "; they are valid UTF-8" if _is_utf8(body) else ""
-        raise _wrong(f"{origin} {name or 'ASCII'}, but the message holds bytes that are not in it{hint}") from exc
+        raise _wrong(f"{origin} {name or 'ASCII'}, but the message holds bytes that are not in it{hint}{way}") from exc
     if name in _WESTERN | _ASIAN and _disguised_utf8(body, name):
         raise _wrong(f"{origin} {name}, but the message is UTF-8")
     if name.startswith("8859/") and _C1.search(text):
