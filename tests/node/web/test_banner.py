@@ -11,8 +11,9 @@ from fastapi.testclient import TestClient
 from sqlalchemy import text
 
 from node.clock import now
+from node.records import merges, patients
 from node.records.engine import Records
-from node.records.schema import Delivery, IdentityConflict
+from node.records.schema import Delivery, IdentityConflict, Study
 from node.records.states import DeliveryState
 from node.settings import NodeSection, Settings
 from node.web import metrics
@@ -104,3 +105,16 @@ def test_metrics_count_alerts_and_doubts(settings: Settings, records: Records, r
     with records.write() as session:
         session.query(IdentityConflict).update({"resolution": "same_person"})
     assert found.get_sample_value("overread_open_identity_conflicts") == 0
+
+
+def test_the_banner_names_the_patient_as_whom_it_is_known_after_a_merge(
+    client: TestClient, seeded: Seeded, recorded: Recorded, records: Records
+) -> None:
+    with records.write() as session:
+        old = session.get_one(Study, seeded.done).patient
+        new = patients.upsert(session, patient_id="PID-1234", issuer="HOSP", name="Neumann^Hilde", origin="hl7")
+        merges.merge(session, new, old, stated_at=now())
+        session.query(IdentityConflict).filter_by(study_fk=seeded.done).delete()
+    said = client.get("/alerts/part").text
+    assert "Neumann" in said
+    assert "Zweifel" not in said
