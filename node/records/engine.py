@@ -8,6 +8,7 @@ and rows get their numbers in the order of the commits, which cursors over the t
 
 from __future__ import annotations
 
+import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -60,20 +61,39 @@ class Records:
         config = Config()
         config.set_main_option("script_location", str(MIGRATIONS))
         config.attributes["engine"] = self.engine
-        command.upgrade(config, "head")
+        with _alone(self.url):
+            command.upgrade(config, "head")
 
     def close(self) -> None:
         """Give the connections back."""
         self.engine.dispose()
 
 
+@contextmanager
+def _alone(url: str) -> Iterator[None]:
+    """Keep other processes from migrating the same SQLite file meanwhile: SQLite's own locks hold only from WAL on."""
+    path = _file(url)
+    if path is None:
+        yield
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with Path(f"{path}.migrating").open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _file(url: str) -> Path | None:
+    """Return the file of a SQLite URL, None for another database or one in memory."""
+    path = url.removeprefix("sqlite:///")
+    return None if path in (url, "", ":memory:") else Path(path)
+
+
 def _engine(url: str, busy_seconds: float) -> Engine:
     """Make an engine whose errors name a statement and never its values, which are a patient's."""
     if not url.startswith("sqlite"):
         return create_engine(url, pool_pre_ping=True, hide_parameters=True, isolation_level="READ COMMITTED")
-    path = url.removeprefix("sqlite:///")
-    if path and path != ":memory:":
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
+    if (path := _file(url)) is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(
         url, connect_args={"timeout": busy_seconds, "check_same_thread": False}, hide_parameters=True
     )

@@ -62,6 +62,7 @@ class Target:
             "max_instance_bytes": 3 << 20, "idle_seconds": READ_SECONDS, "read_seconds": READ_SECONDS,
         }  # fmt: skip
         self.settings = Settings.model_validate({"node": {"root": folder}, "dicom": dicom, "database": {"url": url}})
+        self._memory_before = psutil.Process().memory_info().rss
         self.records = Records(url)
         self.records.migrate()
         self.spool = spool_of(self.settings, journal=True)
@@ -111,8 +112,8 @@ class Target:
         for fan in layout.fans():
             for path in (self.spool.root / fan).iterdir():
                 path.unlink()
-        if (memory := psutil.Process().memory_info().rss) > MOST_MEMORY:
-            problems.append(f"{memory >> 20} MiB of memory are in use")
+        if (memory := psutil.Process().memory_info().rss - self._memory_before) > MOST_MEMORY:
+            problems.append(f"{memory >> 20} MiB of memory more are in use")
         return problems
 
     def _serve(self, stream: bytes) -> tuple[list[str], bytes]:
