@@ -141,7 +141,9 @@ def read(answer: bytes) -> Answer | None:
     error = _error(errors[0]) if errors else ""
     if errors and error not in TABLE_0357:
         return None
-    return Answer(code, lenient(msa[2], peek(answer).charset), error, msh[14:16] == [b"NE", b"NE"])
+    # A mark in front, which is cut: the bytes of a byte order mark may be an id, and lenient() drops them in front.
+    control_id = lenient(b"#" + msa[2], peek(answer).charset)[1:]
+    return Answer(code, control_id, error, msh[14:16] == [b"NE", b"NE"])
 
 
 def _error(fields: list[bytes]) -> str:

@@ -24,9 +24,6 @@ SURE = 0.5
 LONGEST_TEXT = 400
 
 
-#: Patterns that make a fact of a note say something of a nodule.
-ATTRIBUTE_WORDS = ("spiculated", "part-solid", "non-solid", "solid", "upper", "other lobe")
-
 #: Words of a note, whether they are denied, and the evidence.
 _Notes = tuple[tuple[str, bool, Evidence], ...]
 

@@ -42,11 +42,6 @@ class Incoming:
         """MSH-3 | MSH-4."""
         return self.message.header.sender
 
-    @property
-    def sent_at(self) -> str:
-        """MSH-7 as sent: its offset holds for times without one."""
-        return self.message.segments[0].raw(7)
-
 
 @dataclass(frozen=True, slots=True)
 class Person:
