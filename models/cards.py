@@ -9,10 +9,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from models.contracts import Code, InputRequirements, ModelCard, SegmentSpec, WeightsError
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
+
+from models.contracts import ModelCard, WeightsError
 
 CARD_FILE = "card.json"
 WEIGHTS_FILE = "model.safetensors"
@@ -21,40 +25,9 @@ WEIGHTS_FILE = "model.safetensors"
 SHIPPED = Path(__file__).parent / "weights"
 
 
-def _code(value: Mapping[str, str]) -> Code:
-    return Code(value["value"], value["scheme"], value["meaning"])
-
-
-def _segment(value: Mapping[str, Any]) -> SegmentSpec:
-    anatomy = value.get("anatomy")
-    red, green, blue = value["rgb"]
-    return SegmentSpec(
-        label=int(value["label"]),
-        name=str(value["name"]),
-        category=_code(value["category"]),
-        type=_code(value["type"]),
-        anatomy=_code(anatomy) if anatomy else None,
-        anatomy_modifiers=tuple(_code(item) for item in value.get("anatomy_modifiers", ())),
-        rgb=(int(red), int(green), int(blue)),
-    )
-
-
-#: What cards did not say before the gate asked for it; a card without one of them refuses.
-ADDED_REQUIREMENTS = ("tilt", "uneven_spacing", "missing_slices", "several_stacks", "scouts")
-
-
-def _requirements(value: Mapping[str, Any]) -> InputRequirements:
-    spacing_low, spacing_high = value["spacing_mm"]
-    extent_low, extent_high = value["extent_mm"]
-    return InputRequirements(
-        modalities=tuple(value["modalities"]),
-        spacing_mm=(float(spacing_low), float(spacing_high)),
-        extent_mm=(float(extent_low), float(extent_high)),
-        min_slices=int(value["min_slices"]),
-        description=str(value["description"]),
-        max_tilt_deg=float(value.get("max_tilt_deg", 30.0)),
-        **{name: str(value[name]) for name in ADDED_REQUIREMENTS if name in value},
-    )
+@cache
+def _reader() -> TypeAdapter[ModelCard]:
+    return TypeAdapter(ModelCard)
 
 
 def card_from_dict(value: Mapping[str, Any]) -> ModelCard:
@@ -66,25 +39,15 @@ def card_from_dict(value: Mapping[str, Any]) -> ModelCard:
         If a field is missing or malformed; the sentence names the field where it is known.
     """
     try:
-        return ModelCard(
-            name=value["name"],
-            version=value["version"],
-            title=value["title"],
-            summary=value["summary"],
-            requirements=_requirements(value["requirements"]),
-            outputs=tuple(_segment(item) for item in value["outputs"]),
-            weights_sha256=value["weights_sha256"],
-            data=value["data"],
-            licence=value["licence"],
-            intended_use=value["intended_use"],
-            limits=tuple(value["limits"]),
-            metrics=dict(value.get("metrics", {})),
-            references=tuple(value.get("references", ())),
-        )
-    except KeyError as error:
-        raise WeightsError(f"the model card lacks {error}") from error
-    except (TypeError, ValueError) as error:
-        raise WeightsError(f"the model card is malformed: {error}") from error
+        return _reader().validate_python(dict(value))
+    except ValidationError as error:
+        raise WeightsError(f"the model card {_told(error.errors()[0])}") from error
+
+
+def _told(error: ErrorDetails) -> str:
+    """Say what is wrong with one field."""
+    where = ".".join(str(part) for part in error["loc"])
+    return f"lacks {where!r}" if error["type"] == "missing" else f"is malformed: {where}: {error['msg']}"
 
 
 def card_to_dict(card: ModelCard) -> dict[str, Any]:

@@ -102,6 +102,11 @@ class LoadedSeries:
     warnings: tuple[str, ...] = ()
     way: resampling.Resampling | None = None
 
+    @property
+    def source(self) -> Volume:
+        """What a model reads."""
+        return self.volume
+
     def bring_back(self, prediction: Prediction) -> Prediction:
         """Put a prediction on :attr:`volume` on the source slices, and say what was done to these."""
         if self.way is not None:

@@ -51,6 +51,7 @@ def finding_from(data: dict[str, Any]) -> Finding:
         text=data["text"],
         regions=tuple(_region(item) for item in data.get("regions", ())),
         lesion=data.get("lesion", ""),
+        present=data.get("present", True),
     )
 
 

@@ -19,9 +19,8 @@ from node.records import jobs, timeline
 from node.records.notes import fail_analysis, queued_for_patient, save_analysis, studies_for_note
 from node.records.schema import Job, Note, Study
 from node.records.states import JobState, NoteState
-from workers import gather, predictions, report
+from workers import gather, inputs, predictions, report
 from workers.context import Context
-from workers.load import read_series
 
 
 def infer(context: Context, job_id: str) -> None:
@@ -120,10 +119,10 @@ def _predict(context: Context, job: Job) -> tuple[Prediction, str]:
     with context.records.read() as session:
         paths = context.paths(session, job)
     model = context.model(job.model)
-    loaded = read_series(paths, model.card.requirements)
+    loaded = inputs.read(paths, model.card.requirements)
     context.keep_headers(job.id, loaded.sources)
-    model.check(loaded.volume)
-    prediction = model.predict(loaded.volume)
+    model.check(loaded.source)
+    prediction = model.predict(loaded.source)
     check_output(prediction)
     return loaded.bring_back(prediction), loaded.planes
 

@@ -10,7 +10,20 @@ import numpy.typing as npt
 import torch
 
 from models import cards, geometry, runtime
-from models.contracts import Code, Finding, LabelArray, ModelCard, Prediction, ScalarMap, Side, Volume, WeightsError
+from models.codes import NO_UNITS
+from models.contracts import (
+    Code,
+    Finding,
+    LabelArray,
+    ModelCard,
+    Prediction,
+    ScalarMap,
+    Side,
+    Source,
+    Volume,
+    WeightsError,
+    expect,
+)
 from models.imaging import quantify
 from models.imaging.checks import check_requirements
 from models.imaging.hippocampus_parts import HIPPOCAMPUS, PARTS, SEGMENTS, SINGLE_PARTS, SPACING_MM, Part
@@ -24,9 +37,8 @@ NETWORK = UNetShape(classes=1 + len(SEGMENTS))
 #: Grids turned further than this from the patient's axes are beyond what training covered, and are warned of.
 TRAINED_OBLIQUITY_DEG = 15.0
 
-#: What the maps' values are (CID 7180), and their unit.
+#: What the maps' values are (CID 7180).
 PROBABILITY = Code("110854", "DCM", "Fractional Probabilistic Segmentation")
-NO_UNITS = Code("1", "UCUM", "no units")
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,17 +100,17 @@ class HippocampusModel:
         """The model's card."""
         return self._card
 
-    def check(self, volume: Volume) -> None:
-        """Raise :class:`~models.contracts.InputDeclined` with the reason if ``volume`` is unsuitable."""
-        check_requirements(volume, self._card.requirements)
+    def check(self, source: Source) -> None:
+        """Raise :class:`~models.contracts.InputDeclined` with the reason if ``source`` is unsuitable."""
+        check_requirements(expect(source, Volume), self._card.requirements)
 
-    def predict(self, volume: Volume) -> Prediction:
+    def predict(self, source: Source) -> Prediction:
         """Draw and measure the hippocampus.
 
         Returns
         -------
         Prediction
-            Labels 1 (anterior) and 2 (posterior) on the grid of ``volume``; findings of the whole and of each part
+            Labels 1 (anterior) and 2 (posterior) on the grid of the volume; findings of the whole and of each part
             that was found, with the volume in ml and its 95 % interval; the probability of each part at each voxel,
             unless none was found.
 
@@ -107,7 +119,8 @@ class HippocampusModel:
         InputDeclined
             If :meth:`check` does.
         """
-        self.check(volume)
+        self.check(source)
+        volume = expect(source, Volume)
         result = segment(self._network, volume, self._device)
         warnings = input_warnings(volume, resampled=result.resampled)
         if not result.labels.any():

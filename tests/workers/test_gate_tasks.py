@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from sqlalchemy import select
 
-from models.contracts import InputDeclined, ModelCard, Prediction, Volume
+from models.contracts import InputDeclined, ModelCard, Prediction, Source, Volume, expect
 from models.geometry import is_sheared
 from node.records.schema import Event, Instance, Job
 from node.records.states import JobState, StudyState
@@ -32,11 +32,12 @@ class Drawing:
         self.card = card
         self.seen: list[tuple[int, ...]] = []
 
-    def check(self, volume: Volume) -> None:
-        if is_sheared(volume.geometry.affine):
+    def check(self, source: Source) -> None:
+        if is_sheared(expect(source, Volume).geometry.affine):
             raise InputDeclined("sheared")
 
-    def predict(self, volume: Volume) -> Prediction:
+    def predict(self, source: Source) -> Prediction:
+        volume = expect(source, Volume)
         self.seen.append(volume.array.shape)
         return Prediction((), np.ones(volume.array.shape, dtype=np.uint8), SEGMENTS)
 

@@ -1,0 +1,56 @@
+"""What a job's model reads: files of its series become the source that the model's card asks for.
+
+A new kind of source is one reader and one line in :data:`READERS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Protocol
+
+from pydicom.dataset import Dataset
+
+from models.contracts import InputKind, InputRequirements, Prediction, Record, Source
+from workers.load import read_series
+
+
+class Loaded(Protocol):
+    """A source with what results are built from."""
+
+    @property
+    def source(self) -> Source:
+        """What the model gets."""
+        ...
+
+    @property
+    def sources(self) -> tuple[Dataset, ...]:
+        """Headers of the instances that were read, without pixels and samples, in the order of the source."""
+        ...
+
+    @property
+    def planes(self) -> str:
+        """Digest of which instances were read and where they lie; looked at again before results are written."""
+        ...
+
+    def bring_back(self, prediction: Prediction) -> Prediction:
+        """Put a prediction on the instances as they are, and say what was done to these."""
+        ...
+
+
+Reader = Callable[[Sequence[Path], InputRequirements], Loaded]
+"""Reads the files of one series, given in any order; raises :class:`~workers.errors.SeriesRefused` with the reason."""
+
+READERS: Mapping[InputKind, Reader] = MappingProxyType({InputKind.VOLUME: read_series})
+
+
+def read(paths: Sequence[Path], needs: InputRequirements) -> Loaded:
+    """Read the files of a series as the source that a model's card asks for."""
+    return READERS[needs.kind](paths, needs)
+
+
+def with_record(source: Source, record: Record) -> Source:
+    """Give the model the patient's values beside the source; a model that reads the record alone gets just these."""
+    return record if isinstance(source, Record) else replace(source, record=record)
