@@ -312,11 +312,16 @@ class Destination(Section):
 
 
 class Rule(Section):
-    """Which studies get which models, and where their results go. ``send = []`` means every destination."""
+    """Which studies get which models, and where their results go. ``send = []`` means every destination.
+
+    A model is named as ``"name"`` (its newest version) or ``"name@version"``. Those of ``shadow`` run and are recorded,
+    and nothing of them is published.
+    """
 
     name: str
     when: dict[str, Any] = Field(default_factory=dict)
     run: tuple[str, ...] = ()
+    shadow: tuple[str, ...] = ()
     send: tuple[str, ...] = ()
     priority: Priority | None = None
 
@@ -369,7 +374,7 @@ class Settings(Section):
 
     def unknown_models(self, known: Collection[str]) -> list[str]:
         """Return the models that rules ask for and that are not among ``known``."""
-        return sorted({model for rule in self.effective_rules for model in rule.run} - set(known))
+        return sorted({model for rule in self.effective_rules for model in (*rule.run, *rule.shadow)} - set(known))
 
     @property
     def database_url(self) -> str:

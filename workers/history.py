@@ -9,7 +9,7 @@ from sqlalchemy import Select, or_, select
 from sqlalchemy.orm import Session, joinedload
 
 from models.fusion.contracts import PriorFinding
-from node.records import identity, patients
+from node.records import identity, jobs, patients
 from node.records.schema import Job, Study
 from node.records.states import JobState
 from workers import predictions
@@ -76,7 +76,8 @@ def _related(session: Session, job: Job) -> Select[Job]:
         .where(
             Study.patient_fk.in_(people),
             Study.id != job.study_fk,
-            Job.model == job.model,
+            jobs.of_model(job.model),
+            Job.shadow.is_(False),
             Job.state.in_((JobState.DONE, JobState.INFERRED)),
         )
         .options(joinedload(Job.study))

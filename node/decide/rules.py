@@ -15,7 +15,8 @@ class Wanted:
     """One model that is to run on one series. Empty ``destinations``: every destination.
 
     ``priority`` is the most urgent of order and rules, ``rule_priority`` what the rules alone ask for: it holds also
-    when the order is changed or cancelled.
+    when the order is changed or cancelled. ``model`` is a name, or ``name@version`` where the rule pins the version;
+    with ``shadow`` it runs and is recorded, and nothing of it is published.
     """
 
     model: str
@@ -23,6 +24,12 @@ class Wanted:
     destinations: tuple[str, ...]
     priority: str
     rule_priority: str = "ROUTINE"
+    shadow: bool = False
+
+
+def base_name(model: str) -> str:
+    """Return a model's name without the version that a rule pins."""
+    return model.partition("@")[0]
 
 
 def applies(rule: Rule, facts: Facts) -> bool:
@@ -31,18 +38,21 @@ def applies(rule: Rule, facts: Facts) -> bool:
 
 
 def decide(rules: Sequence[Rule], facts: Facts) -> list[Wanted]:
-    """Return what the rules want, each model once.
+    """Return what the rules want: each model published once, and beside these what runs in shadow.
 
-    Every rule that applies counts. If several name the same model, the first gives its name, destinations add up and
-    the most urgent priority holds.
+    Every rule that applies counts. If several name the same model, the first gives its name and the version,
+    destinations add up and the most urgent priority holds. In shadow run other models and other versions; what is
+    published as it is needs no shadow.
     """
+    applying = [rule for rule in rules if applies(rule, facts)]
     wanted: dict[str, Wanted] = {}
-    for rule in rules:
-        if not applies(rule, facts):
-            continue
+    for rule in applying:
         for model in rule.run:
-            wanted[model] = _join(wanted.get(model), model, rule, facts)
-    return list(wanted.values())
+            name = base_name(model)
+            wanted[name] = _join(wanted.get(name), model, rule, facts)
+    published = {item.model for item in wanted.values()}
+    shadows = {model: rule.name for rule in reversed(applying) for model in rule.shadow if model not in published}
+    return [*wanted.values(), *(Wanted(model, rule, (), "ROUTINE", shadow=True) for model, rule in shadows.items())]
 
 
 def _join(before: Wanted | None, model: str, rule: Rule, facts: Facts) -> Wanted:
@@ -52,4 +62,4 @@ def _join(before: Wanted | None, model: str, rule: Rule, facts: Facts) -> Wanted
     everywhere = not before.destinations or not rule.send
     destinations = () if everywhere else tuple(dict.fromkeys((*before.destinations, *rule.send)))
     priorities = (most_urgent(before.priority, rule.priority), most_urgent(before.rule_priority, rule.priority))
-    return Wanted(model, before.rule, destinations, *priorities)
+    return Wanted(before.model, before.rule, destinations, *priorities)

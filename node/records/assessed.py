@@ -34,7 +34,7 @@ def assessments(session: Session, study_id: int) -> list[Assessed]:
     """Return the assessments of a study, one for each job in force that has findings."""
     query = (
         select(Job)
-        .where(Job.study_fk == study_id, Job.state.in_((JobState.DONE, JobState.INFERRED)))
+        .where(Job.study_fk == study_id, Job.state.in_((JobState.DONE, JobState.INFERRED)), Job.shadow.is_(False))
         .order_by(Job.created_at, Job.id)
     )
     return [

@@ -8,11 +8,11 @@ import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.orm import Session, joinedload
 
 from node.decide.priority import most_urgent
-from node.decide.rules import Wanted
+from node.decide.rules import Wanted, base_name
 from node.records import timeline
 from node.records.schema import Job, Series, Study, now
 from node.records.states import JobState, StudyState, check
@@ -37,9 +37,10 @@ def job_id(series_uid: str, model: str, input_digest: str) -> str:
 def ask(session: Session, study: Study, series: Series, wanted: Wanted, input_digest: str) -> Job | None:
     """Make the job that a rule wants. None if it exists; jobs on older inputs of the series are superseded."""
     key = job_id(series.uid, wanted.model, input_digest)
-    if session.get(Job, key) is not None:
-        return None
-    _supersede(session, series, wanted.model, key)
+    there = session.get(Job, key)
+    if there is not None:
+        return _published(session, series, there, wanted) if there.shadow and not wanted.shadow else None
+    _supersede(session, series, wanted, key)
     job = Job(
         id=key,
         study_fk=study.id,
@@ -49,20 +50,41 @@ def ask(session: Session, study: Study, series: Series, wanted: Wanted, input_di
         input_digest=input_digest,
         destinations=list(wanted.destinations),
         priority=wanted.rule_priority,
+        shadow=wanted.shadow,
     )
     session.add(job)
-    timeline.add(
-        session, "job.queued", f"{wanted.model} queued by rule “{wanted.rule}” ({wanted.priority}).", study=study
-    )
+    how = "in shadow: nothing of it is published" if wanted.shadow else wanted.priority
+    timeline.add(session, "job.queued", f"{wanted.model} queued by rule “{wanted.rule}” ({how}).", study=study)
     return job
 
 
-def _supersede(session: Session, series: Series, model: str, key: str) -> None:
-    query = select(Job).where(Job.series_fk == series.id, Job.model == model, Job.id != key)
+def _published(session: Session, series: Series, job: Job, wanted: Wanted) -> Job:
+    """Take a job out of the shadow: a rule wants it published now, and what it found is built if it is done."""
+    _supersede(session, series, wanted, job.id)
+    job.shadow = False
+    job.rule, job.destinations, job.priority = wanted.rule, list(wanted.destinations), wanted.rule_priority
+    text = f"{job.model}: out of the shadow by rule “{wanted.rule}”."
+    timeline.add(session, "job.published", text, study=job.study_fk)
+    if job.state is JobState.DONE:
+        step(job, JobState.INFERRED, "published by a rule")
+    return job
+
+
+def of_model(name: str) -> ColumnElement[bool]:
+    """Select the jobs of a model, whatever version of it rules pin."""
+    base = base_name(name)
+    return or_(Job.model == base, Job.model.startswith(f"{base}@", autoescape=True))
+
+
+def _supersede(session: Session, series: Series, wanted: Wanted, key: str) -> None:
+    """Replace older jobs: of the same version in the shadow, of any version among those that are published."""
+    same = Job.model == wanted.model if wanted.shadow else of_model(wanted.model)
+    query = select(Job).where(Job.series_fk == series.id, same, Job.id != key, Job.shadow.is_(wanted.shadow))
     for old in session.scalars(query):
         if old.state is not JobState.SUPERSEDED:
             step(old, JobState.SUPERSEDED)
-            timeline.add(session, "job.superseded", f"{model}: superseded by newer images.", study=old.study_fk)
+            text = f"{old.model}: superseded by newer images or another version."
+            timeline.add(session, "job.superseded", text, study=old.study_fk)
 
 
 def step(job: Job, state: JobState, reason: str = "") -> None:
@@ -111,7 +133,13 @@ def infer_done(
     job.findings = findings
     job.warnings = list(warnings)
     job.lease_until = None
-    timeline.add(session, "job.inferred", f"{job.model} {version}: {len(findings)} findings.", study=job.study_fk)
+    if not job.shadow:
+        timeline.add(session, "job.inferred", f"{job.model} {version}: {len(findings)} findings.", study=job.study_fk)
+        return
+    step(job, JobState.DONE)
+    job.finished_at = now()
+    text = f"{job.model} {version}: ran in shadow; its findings are recorded and not published."
+    timeline.add(session, "job.shadowed", text, study=job.study_fk)
 
 
 def decline(session: Session, job: Job, reason: str) -> None:
@@ -153,12 +181,14 @@ def requeue_lost(session: Session, max_attempts: int) -> int:
 
 def waiting(session: Session) -> Sequence[Job]:
     """Return the jobs that wait for a worker: to infer (QUEUED) or to build (INFERRED)."""
-    query = select(Job).where(Job.state.in_((JobState.QUEUED, JobState.INFERRED))).order_by(Job.created_at)
+    query = select(Job).where(Job.state.in_((JobState.QUEUED, JobState.INFERRED))).order_by(Job.shadow, Job.created_at)
     return session.scalars(query.options(joinedload(Job.study))).all()
 
 
 def urgency(job: Job) -> str:
-    """Return how urgent a job is in the queue: as its study is by now, and as its rule asks for."""
+    """Return how urgent a job is in the queue: as its study is by now, and as its rule asks for; no shadow is."""
+    if job.shadow:
+        return "ROUTINE"
     return most_urgent(job.study.priority, job.priority)
 
 
@@ -195,6 +225,7 @@ def rebuild_recent(session: Session, people: Collection[int], reason: str, *, qu
             Study.patient_fk.in_(people),
             Study.first_instance_at >= now() - dt.timedelta(days=FRESH_DAYS),
             Job.state == JobState.DONE,
+            Job.shadow.is_(False),
         )
     )
     done = session.scalars(query).all()
@@ -250,7 +281,7 @@ def settle(session: Session, study_fk: int, *, quiet: bool = False) -> None:
     """Finish the study when all of its jobs are finished; ``quiet`` leaves the timeline as it is if all went well."""
     session.flush()
     study = session.get_one(Study, study_fk)
-    states = set(session.scalars(select(Job.state).where(Job.study_fk == study_fk)))
+    states = set(session.scalars(select(Job.state).where(Job.study_fk == study_fk, Job.shadow.is_(False))))
     if study.state is not StudyState.ANALYSING or not states <= FINAL:
         return
     after = StudyState.FAILED if JobState.FAILED in states else StudyState.DONE

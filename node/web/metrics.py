@@ -17,6 +17,7 @@ from node.records.results import unacknowledged_alerts
 from node.records.schema import Instance, Job, Message, ModelRegistration, Shortfall, Study, now
 from node.records.states import DeliveryState, JobState, MessageState, StudyState
 from node.records.views import backlogs, count_by
+from node.web import drift
 from node.web.inbox import waiting_in
 
 MAX_LABELS = 64
@@ -62,6 +63,7 @@ class NodeCollector(Collector):
                 "Studies whose images contradict the record of their patient, and that nobody has decided on.",
                 value=attention.open_doubts(session),
             )
+            yield from drift.families(session)
             yield _workers(session)
             yield _stages(session)
 

@@ -18,13 +18,14 @@ from node.records.schema.clinical import (
 from node.records.schema.events import Event
 from node.records.schema.imaging import Instance, Series, Study
 from node.records.schema.merging import Merge
-from node.records.schema.work import CommitmentRequest, Delivery, Job, ModelRegistration, Result
+from node.records.schema.work import CommitmentRequest, Delivery, DriftSample, Job, ModelRegistration, Result
 
 __all__ = [
     "Base",
     "Commitment",
     "CommitmentRequest",
     "Delivery",
+    "DriftSample",
     "Event",
     "Expectation",
     "Fact",

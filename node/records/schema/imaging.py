@@ -44,7 +44,14 @@ class Study(Base):
     patient: Mapped[Patient] = relationship()
     order: Mapped[Order | None] = relationship()
     series: Mapped[list[Series]] = relationship(back_populates="study", order_by="Series.number")
-    jobs: Mapped[list[Job]] = relationship(back_populates="study", order_by="Job.created_at")
+    jobs: Mapped[list[Job]] = relationship(
+        back_populates="study",
+        order_by="Job.created_at",
+        primaryjoin="and_(Study.id == Job.study_fk, Job.shadow.is_(False))",
+    )
+    shadow_jobs: Mapped[list[Job]] = relationship(
+        viewonly=True, order_by="Job.created_at", primaryjoin="and_(Study.id == Job.study_fk, Job.shadow.is_(True))"
+    )
 
 
 class Series(Base):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint, false
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from node.records.schema.base import Base, now, state_column
@@ -34,7 +34,10 @@ class Job(Base):
     id: Mapped[str] = mapped_column(String(36), primary_key=True)  # UUIDv5 of series, model, inputs
     study_fk: Mapped[int] = mapped_column(ForeignKey("studies.id"), index=True)
     series_fk: Mapped[int] = mapped_column(ForeignKey("series.id"), index=True)
-    model: Mapped[str] = mapped_column(String(64))
+    model: Mapped[str] = mapped_column(String(64))  # a name, or name@version where a rule pins the version
+    shadow: Mapped[bool] = mapped_column(
+        default=False, server_default=false()
+    )  # runs and is recorded, publishes nothing
     model_version: Mapped[str] = mapped_column(String(32), default="")
     rule: Mapped[str] = mapped_column(String(250))
     input_digest: Mapped[str] = mapped_column(String(64))  # SHA-256 over the instances' UIDs and digests
@@ -59,6 +62,21 @@ class Job(Base):
     study: Mapped[Study] = relationship(back_populates="jobs")
     series: Mapped[Series] = relationship()
     results: Mapped[list[Result]] = relationship(back_populates="job", order_by="Result.id")
+
+
+class DriftSample(Base):
+    """What one run saw and said, in numbers: statistics of the input and scores of the answer, by scanner."""
+
+    __tablename__ = "drift_samples"
+    __table_args__ = (Index("ix_drift_samples_model_at", "model", "at"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    job_fk: Mapped[str] = mapped_column(ForeignKey("jobs.id"), unique=True)
+    at: Mapped[dt.datetime] = mapped_column(default=now)
+    model: Mapped[str] = mapped_column(String(64))  # the card's name and version
+    version: Mapped[str] = mapped_column(String(32))
+    scanner: Mapped[str] = mapped_column(String(64))  # make and model of the device, and a digest of its serial number
+    numbers: Mapped[dict[str, Any]] = mapped_column(default=dict)  # by name; finite
 
 
 class Result(Base):
