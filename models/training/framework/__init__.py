@@ -1,0 +1,1 @@
+"""What every trainer needs: division by patient, the loop, losses, transfer, metrics, calibration, plots, records."""
