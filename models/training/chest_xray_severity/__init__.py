@@ -1,0 +1,7 @@
+"""Training and evaluation of the model ``chest-xray-severity``; see docs/model_chest_xray_severity.md."""
+
+from __future__ import annotations
+
+from models.training.chest_xray_severity.trainer import evaluate, train
+
+__all__ = ["evaluate", "train"]
