@@ -5,7 +5,6 @@ Commands that need only the node are in :mod:`node.commands`; those that need mo
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -33,12 +32,15 @@ from node.commands.common import ConfigOption, JsonOption, dump, load, table, to
 from node.errors import OverreadError
 from node.settings import Settings
 
+SITE_MODELS = "models"
+"""The folder of the site's models below the root (:mod:`models.site.store`)."""
+
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="Overread: a DICOM/PACS integration node for AI in radiology. Not a medical device.",
 )
-models_app = typer.Typer(no_args_is_help=True, help="Models: list, train, evaluate.")
+models_app = typer.Typer(no_args_is_help=True, help="Models: list, import, train, evaluate.")
 
 
 def _knowledge(folder: Path | None) -> graph.Knowledge:
@@ -123,23 +125,21 @@ def root(
 @told
 def check_node(config: ConfigOption = None, json: JsonOption = False) -> None:
     """Check configuration, root, database, broker, ports and destinations. Exit status 1 if one is not well."""
-    from models import catalog
-
     settings = load(config)
-    check.report(settings, catalog.names(), _trials(settings), json)
+    check.report(settings, _known_models(settings), _trials(settings), json)
 
 
 @app.command()
 @told
 def serve(config: ConfigOption = None) -> None:
     """Run the whole node on this machine: broker, receivers, listener, gateway, workers."""
-    from models import catalog
     from node.supervisor import serve as run
 
     settings = load(config)
-    missing = settings.unknown_models(catalog.names())
+    known = _known_models(settings)
+    missing = settings.unknown_models(known)
     if missing and settings.workers.processes:
-        raise OverreadError(f"rules: no model is called {', '.join(missing)}; there are: {', '.join(catalog.names())}")
+        raise OverreadError(f"rules: no model is called {', '.join(missing)}; there are: {', '.join(known)}")
     for trial in _trials(settings).values():
         trial()
     raise typer.Exit(run(settings, config))
@@ -192,18 +192,50 @@ def worker(
 
 @models_app.command("list")
 @told
-def list_models(json: JsonOption = False) -> None:
-    """List the models that ship with this version, from their cards."""
+def list_models(config: ConfigOption = None, json: JsonOption = False) -> None:
+    """List the models that ship with this version and those of the site, every version, from their cards."""
+    from models.site import report
+
+    with _model_errors():
+        rows = report.listed(load(config).node.root / SITE_MODELS)
+    if json:
+        dump(rows)
+        return
+    columns = ["name", "version", "title", "modality", "licence", "origin"]
+    table(columns, [[report.cell(row[column]) for column in columns] for row in rows])
+
+
+@models_app.command("import")
+@told
+def import_model(
+    path: Annotated[Path, typer.Argument(exists=True, help="A folder or a zip with the model and its model.toml.")],
+    config: ConfigOption = None,
+    name: Annotated[str, typer.Option(help="Name in place of the card's.")] = "",
+    seconds: Annotated[float, typer.Option(min=1, help="The dry run is killed after this time.")] = 300.0,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    json: JsonOption = False,
+) -> None:
+    """Import a model of your own: look at it, try it on a generated study, keep it; refused, nothing is kept."""
+    from models import catalog
+    from models.site import bring, report
+
+    with _model_errors():
+        trial = bring.timed(seconds)
+        root = load(config).node.root / SITE_MODELS
+        brought = bring.bring(path, root, name=name, reserved=catalog.names(), device=device, trial=trial)
+    if json:
+        dump(report.as_dict(brought))
+        return
+    table(["", ""], report.rows(brought))
+
+
+def _known_models(settings: Settings) -> tuple[str, ...]:
+    """Names that rules may use: models by name, and those that rules pin to a version that is there."""
     from models import catalog
 
-    cards = [catalog.card(item) for item in catalog.names()]
-    if json:
-        dump([dataclasses.asdict(card) for card in cards])
-        return
-    table(
-        ["name", "version", "title", "modality", "licence"],
-        [[c.name, c.version, c.title, ", ".join(c.requirements.modalities), c.licence] for c in cards],
-    )
+    found = catalog.Catalogue(settings.node.root / SITE_MODELS)
+    asked = {model for rule in settings.effective_rules for model in (*rule.run, *rule.shadow)}
+    return tuple(sorted({*found.names(), *(model for model in asked if found.knows(model))}))
 
 
 DataOption = Annotated[Path, typer.Option("--data", exists=True, file_okay=False, help="Folder of the training set.")]

@@ -1,0 +1,188 @@
+"""A model of the site that is a network: prepare, infer in windows, bring back, state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from models.contracts import ModelCard, ModelError, Prediction, Radiograph, Source, UnusableOutput, Volume
+from models.site import answers, drawing
+from models.site.answers import Boxes
+from models.site.card import SiteCard
+from models.site.checks import check
+from models.site.coding import Meaning, meanings
+from models.site.steps import Step, prepare
+from models.site.working import Working, of_radiograph, of_volume
+
+Tensor = torch.Tensor
+
+#: What a loaded file is: ``[1, channel, axis...]`` to logits ``[1, class, ...]``, or to boxes.
+Forward = Callable[[Tensor], Any]
+
+
+class NetworkModel:
+    """The model of the catalogue.
+
+    Parameters
+    ----------
+    forward
+        With its weights, on ``device``, not training.
+    card, registered
+        The site's card, and the catalogue's.
+    steps
+        Preparation.
+    device
+        Where ``forward`` runs.
+    columns_first
+        Whether pictures go in as ``[column, row]``, as bundles expect them.
+    """
+
+    def __init__(
+        self,
+        forward: Forward,
+        card: SiteCard,
+        registered: ModelCard,
+        steps: tuple[Step, ...],
+        device: torch.device,
+        *,
+        columns_first: bool = False,
+    ) -> None:
+        self._forward = forward
+        self._site = card
+        self._card = registered
+        self._steps = steps
+        self._device = device
+        self._columns_first = columns_first
+        self._known: tuple[Meaning, ...] = meanings(card)
+
+    @property
+    def card(self) -> ModelCard:
+        """The model's card."""
+        return self._card
+
+    def check(self, source: Source) -> None:
+        """Raise :class:`~models.contracts.InputDeclined` with the reason if ``source`` is unsuitable."""
+        check(source, self._site, self._card.requirements)
+
+    def predict(self, source: Source) -> Prediction:
+        """Infer.
+
+        Raises
+        ------
+        InputDeclined
+            If :meth:`check` does.
+        UnusableOutput
+            If the network's numbers are not what its card says.
+        ModelError
+            If the network cannot take what the card's preparation gives.
+        """
+        found = check(source, self._site, self._card.requirements)
+        image = self.prepared(found)
+        raw = self._run(image)
+        task = self._site.engine.task
+        if task == "detection":
+            return answers.detected(as_boxes(raw), image, self._site, self._known)
+        numbers = as_array(raw)
+        if task == "segmentation":
+            return drawing.drawn(numbers, image, self._site, self._known)
+        if task == "regression":
+            return answers.measured(numbers, self._known)
+        return answers.classified(numbers, self._site, self._known)
+
+    def prepared(self, source: Volume | Radiograph) -> Working:
+        """The image as the network gets it."""
+        if isinstance(source, Volume):
+            image = of_volume(source)
+        else:
+            image = of_radiograph(source, columns_first=self._columns_first)
+        try:
+            return prepare(image, self._steps)
+        except ValueError as error:
+            raise ModelError(f"the card's preparation does not fit this image: {error}") from error
+
+    def _run(self, image: Working) -> Any:
+        tensor = torch.from_numpy(image.array)[None].to(self._device)
+        try:
+            with torch.inference_mode():
+                window = self._site.engine.window
+                return self._windowed(tensor, window) if window else self._forward(tensor)
+        except torch.OutOfMemoryError:
+            raise  # the runtime tries again with less
+        except (RuntimeError, ValueError, TypeError) as error:
+            shape = " x ".join(str(length) for length in tensor.shape)
+            raise ModelError(
+                f"the network does not take an input of {shape} ({type(error).__name__}): "
+                "compare the card's [input] with what it was trained on"
+            ) from error
+
+    def _windowed(self, tensor: Tensor, window: tuple[int, ...]) -> Any:
+        """Slide the window over the image, overlapping."""
+        from monai.inferers.inferer import SlidingWindowInferer
+
+        engine = self._site.engine
+        slide = SlidingWindowInferer(
+            roi_size=window,
+            sw_batch_size=engine.window_batch,
+            overlap=engine.overlap,
+            mode=engine.blend,
+            padding_mode=engine.window_padding,
+        )
+        return slide(tensor, lambda part: _first(self._forward(part)))
+
+
+def _first(raw: Any) -> Any:
+    """The main answer of networks that give several (deep supervision) in a list or a dictionary."""
+    if isinstance(raw, list | tuple) and raw:
+        return raw[0]
+    return next(iter(raw.values())) if isinstance(raw, dict) and raw else raw
+
+
+def as_array(raw: Any) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """The answer as an array without its batch axis."""
+    value = _first(raw)
+    if isinstance(value, torch.Tensor):
+        value = value.detach().float().cpu().numpy()
+    if not isinstance(value, np.ndarray) or value.ndim < 1 or value.shape[0] != 1 or value.dtype.kind not in "fiub":
+        raise UnusableOutput("the model's answer is not one array for one image")
+    return np.asarray(value[0], dtype=np.float32)
+
+
+def as_boxes(raw: Any) -> Boxes:
+    """The answer as boxes.
+
+    Understood are a dictionary (or a list of one) with the keys of MONAI's detectors or torchvision's, and three
+    arrays: boxes, labels, scores; boxes are ``[n, 6]``, lowest corner and highest corner.
+    """
+    value = raw[0] if isinstance(raw, list | tuple) and len(raw) == 1 else raw
+    if isinstance(value, dict):
+        parts = [_key(value, names) for names in (("box", "boxes"), ("label", "labels"), SCORE_KEYS)]
+    elif isinstance(value, list | tuple) and len(value) == 3:
+        parts = list(value)
+    else:
+        raise UnusableOutput("the model's answer is no boxes, labels and scores")
+    boxes, labels, scores = (_plain(part) for part in parts)
+    return Boxes(
+        boxes.astype(np.float64).reshape(-1, 6) if boxes.size else np.zeros((0, 6)),
+        labels.astype(np.int64).reshape(-1),
+        scores.astype(np.float64).reshape(-1),
+    )
+
+
+SCORE_KEYS = ("label_scores", "box_scores", "scores")
+
+
+def _key(value: dict[str, Any], names: tuple[str, ...]) -> Any:
+    for name in names:
+        if name in value:
+            return value[name]
+    raise UnusableOutput(f"the model's answer lacks {' or '.join(names)}")
+
+
+def _plain(part: Any) -> np.ndarray[Any, Any]:
+    found = part.detach().float().cpu().numpy() if isinstance(part, torch.Tensor) else np.asarray(part)
+    if found.dtype.kind not in "fiub" or (found.size and not np.isfinite(found).all()):
+        raise UnusableOutput("the model gave boxes that are none")
+    return found

@@ -1,0 +1,79 @@
+"""What `overread models import` and `overread models list` say, as plain data and as rows of a table."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from models.catalog import Catalogue
+from models.site.bring import Brought
+
+#: Findings and outputs shown before the rest is counted.
+SHOWN = 12
+
+
+def as_dict(brought: Brought) -> dict[str, Any]:
+    """All of it."""
+    return {
+        "name": brought.card.name,
+        "version": brought.card.version,
+        "new": brought.new,
+        "folder": str(brought.folder),
+        "files": brought.files,
+        "sha256": brought.card.weights_sha256,
+        "dry_run": asdict(brought.outcome) if brought.outcome else None,
+        "uncoded": list(brought.uncoded),
+        "rule": brought.rule,
+    }
+
+
+def rows(brought: Brought) -> list[list[Any]]:
+    """Rows of a table with two columns."""
+    card = brought.card
+    found: list[list[Any]] = [
+        ["model", f"{card.name} {card.version}: {card.title}"],
+        ["kept" if brought.new else "kept already", str(brought.folder)],
+        ["files", f"{brought.files}, SHA-256 of all {card.weights_sha256}"],
+    ]
+    if (run := brought.outcome) is not None:
+        found += [
+            [
+                "dry run",
+                f"{run.study}, {run.device}: load {run.load_seconds:.1f} s, answer {run.predict_seconds:.1f} s",
+            ],
+            ["memory", f"{run.peak_mb:.0f} MB at most"],
+            *(["output", text] for text in run.outputs),
+            *(["finding", text] for text in _some(run.findings)),
+            *(["warning", text] for text in _some(run.warnings)),
+        ]
+    if brought.uncoded:
+        found.append(["not coded", f"{', '.join(_some(brought.uncoded))} (99OVERREAD; give [[outputs]] a code)"])
+    return [*found, *(["rule" if not place else "", line] for place, line in enumerate(brought.rule.splitlines()))]
+
+
+def _some(texts: tuple[str, ...]) -> list[str]:
+    return [*texts[:SHOWN], *([f"and {len(texts) - SHOWN} more"] if len(texts) > SHOWN else [])]
+
+
+def listed(root: Path) -> list[dict[str, Any]]:
+    """Every version of every model, its card with where it comes from."""
+    found = Catalogue(root)
+    site = set(found.site_names())
+    rows = []
+    for name in found.names():
+        for version in found.versions(name):
+            card = asdict(found.card(f"{name}@{version}"))
+            rows.append(
+                {
+                    **card,
+                    "modality": card["requirements"]["modalities"],
+                    "origin": "site" if name in site else "shipped",
+                }
+            )
+    return rows
+
+
+def cell(value: Any) -> str:
+    """A value for people."""
+    return ", ".join(value) if isinstance(value, list | tuple) else str(value)
