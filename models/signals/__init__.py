@@ -1,0 +1,1 @@
+"""Models of waveforms: electrocardiograms and heart sounds."""

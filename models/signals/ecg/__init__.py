@@ -1,0 +1,1 @@
+"""Rhythm of electrocardiograms: preparation, intervals, network, and the model of the catalogue."""

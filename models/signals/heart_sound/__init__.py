@@ -1,0 +1,1 @@
+"""Heart sounds: denoising, log-mel spectrogram, network, and the model of the catalogue."""
