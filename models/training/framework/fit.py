@@ -25,7 +25,7 @@ Batch = Mapping[str, Tensor]
 CHECKPOINT_FILE = "checkpoint.pt"
 
 #: Distance of the seeds of neighbouring epochs, a prime, so that those of neighbouring seeds do not meet.
-_SEED_STEP = 1_000_003
+SEED_STEP = 1_000_003
 
 
 class TrainingError(ModelError):
@@ -164,8 +164,9 @@ def collate(items: Sequence[Batch]) -> dict[str, Tensor]:
     return {name: torch.stack([item[name] for item in items]) for name in items[0]}
 
 
-def _batches(data: TrainingSet, settings: FitSettings, epoch: int, device: torch.device) -> Iterator[dict[str, Tensor]]:
-    generator = torch.Generator().manual_seed(settings.seed * _SEED_STEP + epoch)
+def batches(data: TrainingSet, settings: FitSettings, epoch: int, device: torch.device) -> Iterator[dict[str, Tensor]]:
+    """Give the batches of an epoch, in the order that its seed draws."""
+    generator = torch.Generator().manual_seed(settings.seed * SEED_STEP + epoch)
     order = draw(len(data), data.labels if settings.balanced else None, generator)
     for start in range(0, len(order), settings.batch):
         chosen = order[start : start + settings.batch]
@@ -368,9 +369,9 @@ def _epoch(
     started, settings = time.monotonic(), run.settings
     run.state.epoch += 1
     epoch = run.state.epoch
-    torch.manual_seed(settings.seed * _SEED_STEP + epoch)
+    torch.manual_seed(settings.seed * SEED_STEP + epoch)
     train_mode(run.network)
-    losses = [run.step(batch, loss, forward) for batch in _batches(data, settings, epoch, run.device)]
+    losses = [run.step(batch, loss, forward) for batch in batches(data, settings, epoch, run.device)]
     row: Row = {
         "epoch": epoch,
         "loss": sum(losses) / len(losses),

@@ -1,0 +1,1 @@
+"""Models that read laboratory values and vital signs of the record."""
