@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from pydicom import Dataset, dcmread
 from sqlalchemy.orm import Session
 
+from models.contracts import InputKind
 from models.fusion import assess, graph, serial
 from models.fusion.contracts import Assessment, Case, Demographics
+from models.fusion.contracts import Seen as SeenIn
 from node.records import jobs
 from node.records.schema import Job
 from workers import gather, history, predictions
@@ -28,6 +32,16 @@ ALONE = (
 
 PATIENT_TAGS = ["PatientBirthDate", "PatientAge", "PatientSex", "StudyDate", "StudyTime", "TimezoneOffsetFromUTC"]
 """What is read of an image where the record does not know the patient's age or sex."""
+
+SEEN: Mapping[InputKind, SeenIn] = MappingProxyType(
+    {
+        InputKind.VOLUME: SeenIn.IMAGES,
+        InputKind.RADIOGRAPH: SeenIn.IMAGE,
+        InputKind.WAVEFORM: SeenIn.WAVEFORM,
+        InputKind.RECORD: SeenIn.VALUES,
+    }
+)
+"""What findings are of, in words."""
 
 GROWN_UP = 18.0
 """Years from which an age is said without its fraction."""
@@ -65,7 +79,8 @@ def look(context: Context, session: Session, job: Job) -> Seen:
         If the site's knowledge files cannot be read.
     """
     known = gather.known_of(session, job)
-    case = case_of(job, known, _header(context, session, job))
+    kind = predictions.read_kind(context.root / job.prediction) if job.prediction else InputKind.VOLUME
+    case = replace(case_of(job, known, _header(context, session, job)), seen=SEEN[kind])
     made = assess.assess(case, knowledge(context.settings.knowledge.path))
     said = json.dumps(serial.to_json(made), sort_keys=True)
     digest = jobs.context_digest([*gather.told(job, known), said])

@@ -11,6 +11,7 @@ from pydicom import Dataset, dcmread
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from models.contracts import InputKind
 from node import durable
 from node.records import results
 from node.records.schema import Job, Result
@@ -18,12 +19,13 @@ from node.settings import MESSAGES
 from workers.context import Context
 from workers.keypixels import read_key_slices
 from workers.plan import Plan, form
-from workers.results import DOCUMENTS, PROFILED, alert, build_all
-from workers.results.common import Predecessor, ResultInput, document_uid, seg_uid, sr_uid
+from workers.results import DOCUMENTS, PROFILED, alert, build_all, view
+from workers.results.common import Predecessor, ResultInput, document_uid, image_uid, seg_uid, sr_uid
 from workers.results.keys import key_slices
 from workers.results.oru import Letter, build_oru, control_id, named
 from workers.results.pdf import pages
 from workers.results.profile import DEFAULT, Profile
+from workers.results.sc import WHOLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,8 @@ class Bench:
         standing = _standing(self.inp, self.known)
         yield from map(_made, standing)
         self.references = [(row.kind, row.uid) for row in standing]
-        if self.plan.pictures:
+        self._keep_view()
+        if self.plan.pictures and self.inp.kind is InputKind.VOLUME:
             files = dict(self.context.files(self.session, self.job))
             pixels = read_key_slices(files, self.inp.sources, key_slices(self.inp))
             self.inp = replace(self.inp, key_slices=tuple(pixels))
@@ -87,6 +90,11 @@ class Bench:
         for profile in self.plan.profiles:
             yield from self._objects(profile, [kind for kind in self.plan.kinds(profile) if kind not in done])
         yield from self._messages()
+
+    def _keep_view(self) -> None:
+        """Write what the web page shows beside the records; a result of the job is none of it."""
+        for suffix, data in view.files(self.inp).items():
+            durable.write(self.context.root / f"{self.job.prediction}{suffix}", data)
 
     def _alert(self, wanted: alert.Due) -> Made:
         letter = replace(self.letter, addressing=wanted.addressing)
@@ -135,11 +143,13 @@ class Bench:
 def _standing(inp: ResultInput, known: Mapping[str, Result]) -> list[Result]:
     """Return what need not be built again: of the same images and model, whatever notes and order say now.
 
-    It was built after the segmentation of these; what an earlier model made stands before that.
+    It was built after the segmentation of these; what an earlier model made stands before that. Where nothing is drawn
+    on a radiograph, waveform or record, it is the one picture of it.
     """
     seg = known.get(seg_uid(inp))
     if seg is None:
-        return []
+        capture = known.get(image_uid(inp, "sc", DEFAULT, WHOLE))
+        return [] if capture is None or inp.kind is InputKind.VOLUME else [capture]
     again = PROFILED | DOCUMENTS | MESSAGES
     return [row for row in known.values() if row.id > seg.id and row.kind not in again]
 

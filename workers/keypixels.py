@@ -10,7 +10,7 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from models.contracts import FloatArray
-from workers.load import quiet
+from workers.instances import quiet
 from workers.pixels import check_pixels, fill_modality_values, frame_count, stored_values
 from workers.results.common import KeySlice
 from workers.results.headers import grid

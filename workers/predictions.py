@@ -1,6 +1,6 @@
-"""Predictions between inference and building: one file of JSON and packed labels, on disk before the job is INFERRED.
+"""Predictions between inference and building: one file of JSON and packed arrays, on disk before the job is INFERRED.
 
-The file holds no patient data: a label array and what the model said of it.
+The file names nobody: it holds what the model drew and said, and of the record the values that it rests on.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import json
 import math
 import zlib
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,9 @@ import numpy as np
 from models.cards import card_from_dict, card_to_dict
 from models.contracts import (
     Code,
+    Contribution,
     Finding,
+    InputKind,
     Measurement,
     ModelCard,
     Prediction,
@@ -26,6 +29,7 @@ from models.contracts import (
     ScalarMap,
     SegmentSpec,
     Side,
+    Trace,
 )
 from node import durable
 
@@ -89,9 +93,13 @@ def save(prediction: Prediction, card: ModelCard, path: Path, planes: str = "") 
         "shape": None if prediction.labels is None else list(prediction.labels.shape),
         "maps": [_described(item) for item in prediction.maps],
         "planes": planes,
+        "traces": [_described_trace(item) for item in prediction.traces],
+        "contributions": [dataclasses.asdict(item) for item in prediction.contributions],
+        "scores": dict(prediction.scores),
     }
     arrays = [] if prediction.labels is None else [np.ascontiguousarray(prediction.labels)]
     arrays += [np.clip(item.array, -LARGEST, LARGEST).astype(STORED) for item in prediction.maps]
+    arrays += [np.clip(item.values, -LARGEST, LARGEST).astype(STORED) for item in prediction.traces]
     head = json.dumps(said).encode()
     packed = zlib.compress(b"".join(array.tobytes() for array in arrays), 1)
     durable.write(path, len(head).to_bytes(8, "little") + head + packed)
@@ -108,6 +116,17 @@ def _described(item: ScalarMap) -> dict[str, Any]:
     }
 
 
+def _described_trace(item: Trace) -> dict[str, Any]:
+    return {
+        "label": item.label,
+        "name": item.name,
+        "channel": item.channel,
+        "start_s": item.start_s,
+        "step_s": item.step_s,
+        "shape": list(item.values.shape),
+    }
+
+
 def read(path: Path) -> tuple[Prediction, ModelCard]:
     """Read what :func:`save` wrote."""
     raw = path.read_bytes()
@@ -121,20 +140,37 @@ def read(path: Path) -> tuple[Prediction, ModelCard]:
     for item in said.get("maps", ()):
         array, at = _array(body, at, item["shape"], STORED)
         maps.append(_map(item, array))
+    traces = []
+    for item in said.get("traces", ()):
+        array, at = _array(body, at, item["shape"], STORED)
+        traces.append(_trace(item, array))
     prediction = Prediction(
         findings=tuple(finding_from(item) for item in said["findings"]),
         labels=labels,
         segments=tuple(_segment(item) for item in said["segments"]),
         warnings=tuple(said["warnings"]),
         maps=tuple(maps),
+        traces=tuple(traces),
+        contributions=tuple(_contribution(item) for item in said.get("contributions", ())),
+        scores=MappingProxyType({str(name): float(value) for name, value in said.get("scores", {}).items()}),
     )
     return prediction, card_from_dict(said["card"])
 
 
 def read_planes(path: Path) -> str:
     """Read the digest of the slices that a saved prediction lies on; empty in files of older versions."""
+    return str(_head(path).get("planes", ""))
+
+
+def read_kind(path: Path) -> InputKind:
+    """Read which kind of source a saved prediction is of."""
+    return card_from_dict(_head(path)["card"]).requirements.kind
+
+
+def _head(path: Path) -> dict[str, Any]:
     with path.open("rb") as file:
-        return str(json.loads(file.read(int.from_bytes(file.read(8), "little"))).get("planes", ""))
+        said: dict[str, Any] = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+    return said
 
 
 def _array(body: memoryview, at: int, shape: list[int], kind: np.dtype[Any]) -> tuple[Any, int]:
@@ -146,3 +182,14 @@ def _array(body: memoryview, at: int, shape: list[int], kind: np.dtype[Any]) -> 
 def _map(data: dict[str, Any], array: Any) -> ScalarMap:
     quantity, unit = Code(**data["quantity"]), Code(**data["unit"])
     return ScalarMap(data["label"], data["name"], quantity, unit, array.astype(np.float32), data["segment"])
+
+
+def _trace(data: dict[str, Any], values: Any) -> Trace:
+    return Trace(
+        data["label"], data["name"], data["channel"], data["start_s"], data["step_s"], values.astype(np.float32)
+    )
+
+
+def _contribution(data: dict[str, Any]) -> Contribution:
+    unit = Code(**data["unit"]) if data["unit"] else None
+    return Contribution(Code(**data["name"]), data["weight"], data["value"], unit, data["text"])

@@ -16,14 +16,13 @@ from node import __version__
 from node.records import jobs, results, triage
 from node.records.schema import Job, Result
 from node.records.states import JobState
-from workers import assessing, gather, history, predictions
+from workers import assessing, gather, history, predictions, sources
 from workers.assessing import Seen
 from workers.building import Bench, Made
 from workers.context import Context
 from workers.plan import Plan, make_plan
 from workers.results import alert
 from workers.results.common import ResultInput, sr_uid
-from workers.results.headers import check_planes
 from workers.results.oru import Letter
 
 ROUNDS = 5
@@ -56,11 +55,11 @@ def _bench(context: Context, session: Session, job: Job, seen: Seen, plan: Plan)
 
 def _gather(context: Context, session: Session, job: Job, seen: Seen) -> ResultInput:
     previous = results.newest(session, job, "sr")
-    sources = context.headers(session, job)
     prediction, card = predictions.read(context.root / job.prediction)
-    check_planes(sources, prediction, predictions.read_planes(context.root / job.prediction))
+    planes = predictions.read_planes(context.root / job.prediction)
+    found = sources.find(context, session, job, card, prediction, planes)
     inp = ResultInput(
-        sources=sources,
+        sources=found.sources,
         prediction=prediction,
         card=card,
         input_digest=job.input_digest,
@@ -72,6 +71,7 @@ def _gather(context: Context, session: Session, job: Job, seen: Seen) -> ResultI
         order=gather.order_context(job.study.order),
         assessment=seen.assessment,
         institution=context.settings.node.institution,
+        seen=found.seen,
     )
     if previous is not None and session.scalar(select(Result.id).where(Result.uid == sr_uid(inp))) is not None:
         inp = returned(inp, previous)

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from models.contracts import ModelError
+from models.fusion import absent
 from models.fusion.canonical import canonical, with_order
 from models.fusion.conflicts import conflicts
 from models.fusion.contracts import Assessment, Case, Score
@@ -23,7 +24,7 @@ from models.fusion.triage import SURE, sure, triage
 from models.fusion.wording import confidence
 
 #: Of the rules in this package, beside the graph's own; changes with what they decide.
-VERSION = "2"
+VERSION = "3"
 
 #: Scores that one case has at most: one a nodule is the most that is sensible.
 MAX_SCORES = 60
@@ -49,10 +50,16 @@ def assess(case: Case, graph: Graph | None = None, registry: Registry = SCORES) 
     Returns
     -------
     Assessment
-        Bounded in every part. A score that fails is named in ``missing``; nothing else of it is shown.
+        Bounded in every part. A score that fails is named in ``missing``; nothing else of it is shown. Findings that
+        were looked for and not found are named in the summary, and decide nothing.
     """
     known = graph if graph is not None else load()
-    case = canonical(case)
+    found, kept = absent.shown(case)
+    made = _assess(canonical(found), known, registry, absent.sentence(case.findings))
+    return made if len(kept) == len(case.findings) else absent.put_back(made, kept)
+
+
+def _assess(case: Case, known: Graph, registry: Registry, not_found: str) -> Assessment:
     scores, failed = compute(case, registry)
     linked = links(case, known, scores)
     found = conflicts(case, known, scores)
@@ -65,7 +72,7 @@ def assess(case: Case, graph: Graph | None = None, registry: Registry = SCORES) 
         triage=urgency,
         follow_up=follow_up(case, known, scores),
         missing=lacking,
-        summary=summary(case, urgency, linked, scores, found, lacking),
+        summary=summary(case, urgency, linked, scores, found, lacking, not_found),
         versions=versions(known, registry),
     )
 

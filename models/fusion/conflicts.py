@@ -16,7 +16,7 @@ from models.fusion.knowledge_values import converted
 from models.fusion.links import SMALL, is_same, leading, too_small
 from models.fusion.statements import Statement, gather, place_of
 from models.fusion.times import days_between
-from models.fusion.wording import day
+from models.fusion.wording import day, shows
 
 #: Conflicts that are shown, in the order of the findings.
 MAX_CONFLICTS = 20
@@ -75,12 +75,14 @@ def _of_finding(
     if finding.confidence is not None and not finding.confidence >= SURE:
         return
     for check in (_denied, _sides, _sizes):
-        conflict = check(image, own, about, alike)
+        conflict = check(image, own, about, alike, case)
         if conflict is not None:
             yield conflict
 
 
-def _denied(image: Statement, own: tuple[Node, ...], about: list[Statement], alike: list[Statement]) -> Conflict | None:
+def _denied(
+    image: Statement, own: tuple[Node, ...], about: list[Statement], alike: list[Statement], case: Case
+) -> Conflict | None:
     """A note says that there is none."""
     said = [item for item in about if item.assertion.negated and not (_hedged(item) or item.of_past_only)]
     item = _latest(said)
@@ -89,11 +91,11 @@ def _denied(image: Statement, own: tuple[Node, ...], about: list[Statement], ali
     before = _latest([prior for prior in about if prior.evidence.source is Source.PRIOR])
     if _long_ago(item) and before is None:
         text = (
-            f"A note tells of no {_name(own)} in {_said_when(item)}; the images now show {image.evidence.text}: "
+            f"A note tells of no {_name(own)} in {_said_when(item)}; {shows(case, now=True)} {image.evidence.text}: "
             "it has come since, or was not seen then."
         )
         return Conflict(text, (image.evidence, item.evidence), image.index, change=True)
-    text = f"A note ({_said_when(item)}) says that there is no {_name(own)}; the images show {image.evidence.text}."
+    text = f"A note ({_said_when(item)}) says that there is no {_name(own)}; {shows(case)} {image.evidence.text}."
     if before is not None:
         text += f" An earlier study ({day(before.evidence.at)}) had it as well."
         return Conflict(text, (image.evidence, item.evidence, before.evidence), image.index)
@@ -102,7 +104,9 @@ def _denied(image: Statement, own: tuple[Node, ...], about: list[Statement], ali
     return Conflict(text, (image.evidence, item.evidence), image.index)
 
 
-def _sides(image: Statement, own: tuple[Node, ...], about: list[Statement], alike: list[Statement]) -> Conflict | None:
+def _sides(
+    image: Statement, own: tuple[Node, ...], about: list[Statement], alike: list[Statement], case: Case
+) -> Conflict | None:
     """A note gives the other side, and nothing that the images show is on it."""
     shown = {item.side for item in alike}
     if image.side not in ("left", "right") or "" in shown or "both" in shown:
@@ -118,11 +122,13 @@ def _sides(image: Statement, own: tuple[Node, ...], about: list[Statement], alik
     item = _latest([item for item in said if item.side == other])
     if item is None:
         return None
-    text = f"A note ({day(item.evidence.at)}) puts {_name(own)} on the {other}; the images show it on the {image.side}."
+    text = f"A note ({day(item.evidence.at)}) puts {_name(own)} on the {other}; {shows(case)} it on the {image.side}."
     return Conflict(text, (image.evidence, item.evidence), image.index)
 
 
-def _sizes(image: Statement, own: tuple[Node, ...], about: list[Statement], alike: list[Statement]) -> Conflict | None:
+def _sizes(
+    image: Statement, own: tuple[Node, ...], about: list[Statement], alike: list[Statement], case: Case
+) -> Conflict | None:
     """A note gives a size that no finding of the kind has."""
     if image.value.number is None:
         return None

@@ -108,6 +108,15 @@ class PriorFinding:
     studied_at: dt.datetime | None = None
 
 
+class Seen(StrEnum):
+    """What a model looked at, in words."""
+
+    IMAGES = "images"
+    IMAGE = "image"
+    WAVEFORM = "waveform"
+    VALUES = "values"
+
+
 @dataclass(frozen=True)
 class Case:
     """Everything that is known when a study is assessed.
@@ -134,6 +143,8 @@ class Case:
         What the images call the study (DICOM (0008,1030)); says of some studies that they are for screening.
     withheld
         A sentence that says why the record is not used, "" where it is: then what it lacks is not what is missing.
+    seen
+        What the findings are of.
     """
 
     findings: tuple[Finding, ...]
@@ -151,6 +162,7 @@ class Case:
     quality: tuple[str, ...] = ()
     study_description: str = ""
     withheld: str = ""
+    seen: Seen = Seen.IMAGES
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,8 +39,9 @@ def summary(
     scores: tuple[Score, ...],
     conflicts: tuple[Conflict, ...],
     missing: tuple[str, ...],
+    not_found: str = "",
 ) -> tuple[str, ...]:
-    """Write the summary of an assessment.
+    """Write the summary of an assessment; ``not_found`` is said after what the images show.
 
     Returns
     -------
@@ -50,7 +51,7 @@ def summary(
     said = [
         *_priority(triage),
         *((case.withheld,) if case.withheld else ()),
-        _images(case),
+        *_images(case, not_found),
         *(f"{'Conflict or change' if found.change else 'Conflict'}: {found.text}" for found in _first(conflicts)),
         *_record(case, links),
         *_scores(case, scores),
@@ -66,13 +67,20 @@ def _priority(triage: Triage) -> Iterator[str]:
         yield f"Priority {triage.priority}{critical}{reason}"
 
 
-def _images(case: Case) -> str:
+def _images(case: Case, not_found: str) -> Iterator[str]:
+    if case.findings or not not_found:
+        yield _shown(case)
+    if not_found:
+        yield not_found
+
+
+def _shown(case: Case) -> str:
     if not case.findings:
-        return "Images: no finding of this model."
+        return f"{case.seen.capitalize()}: no finding of this model."
     ordered = sorted(case.findings, key=lambda finding: not sure(finding, SURE))
     names = list(dict.fromkeys(_found(finding) for finding in ordered))
     more = f"; and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return f"Images: {'; '.join(names[:NAMED])}{more}."
+    return f"{case.seen.capitalize()}: {'; '.join(names[:NAMED])}{more}."
 
 
 def _found(finding: Finding) -> str:

@@ -169,7 +169,7 @@ def _graded(case: Case, graph: Graph) -> dict[int, Grade]:
 def _by_findings(case: Case, graph: Graph, graded: Mapping[int, Grade], critical: tuple[int, ...]) -> Iterator[Reason]:
     for index, grade in sorted(graded.items(), key=lambda item: (item[0] not in critical, item[0])):
         name = _named(_own(case, graph, index, grade), case.findings[index])
-        kind = "critical finding of the images" if index in critical else "finding of the images"
+        kind = f"{'critical ' if index in critical else ''}finding of the {case.seen}"
         yield Priority(grade.priority), f"{name}: {kind}. {grade.why} [{grade.source}]"
 
 
@@ -189,7 +189,7 @@ def _by_doubtful(case: Case, graph: Graph, graded: Mapping[int, Grade]) -> Itera
                 continue
             if finding.confidence >= POSSIBLE * grade.confidence:
                 name = _named(_own(case, graph, index, grade), finding)
-                yield Priority.ASAP, f"{name}: possible finding of the images, below the confidence for an alert."
+                yield Priority.ASAP, f"{name}: possible finding of the {case.seen}, below the confidence for an alert."
                 break
 
 

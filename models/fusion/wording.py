@@ -8,7 +8,7 @@ import re
 
 from models.contracts import Finding
 from models.facts import Assertion, Experiencer, NoteFact
-from models.fusion.contracts import Observed
+from models.fusion.contracts import Case, Observed, Seen
 from models.fusion.knowledge_values import converted
 
 #: Characters of one piece of text, such as a quotation.
@@ -19,6 +19,12 @@ _UNITS = {"{pack}.a": "pack-years", "1": "", "a": "years"}
 
 _LABEL_BREAKS = re.compile(r"[\s_-]+")
 _STATED = {"negated": "denied", "uncertain": "suspected", "historical": "past", "hypothetical": "only if"}
+
+
+def shows(case: Case, *, now: bool = False) -> str:
+    """Say who shows a finding: "the images show", "the waveform now shows"."""
+    verb = "show" if case.seen in (Seen.IMAGES, Seen.VALUES) else "shows"
+    return f"the {case.seen} now {verb}" if now else f"the {case.seen} {verb}"
 
 
 def size_mm(finding: Finding) -> float | None:

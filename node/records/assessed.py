@@ -106,3 +106,9 @@ def notes(session: Session, study: Study) -> int:
         Note.patient_fk.in_(patients.same_person(session, study.patient)), Note.state != NoteState.WITHDRAWN
     )
     return session.scalar(query) or 0
+
+
+def prediction_of(session: Session, study_id: int, job_id: str) -> str:
+    """Return where the prediction of a job of this study lies, "" where there is none."""
+    found = session.scalars(select(Job.prediction).where(Job.id == job_id, Job.study_fk == study_id)).one_or_none()
+    return found or ""

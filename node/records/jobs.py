@@ -134,7 +134,8 @@ def infer_done(
     job.warnings = list(warnings)
     job.lease_until = None
     if not job.shadow:
-        timeline.add(session, "job.inferred", f"{job.model} {version}: {len(findings)} findings.", study=job.study_fk)
+        found = sum(bool(item.get("present", True)) for item in findings)
+        timeline.add(session, "job.inferred", f"{job.model} {version}: {found} findings.", study=job.study_fk)
         return
     step(job, JobState.DONE)
     job.finished_at = now()

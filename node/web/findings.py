@@ -22,7 +22,7 @@ class Measure:
 
 @dataclass(frozen=True, slots=True)
 class FindingRow:
-    """One finding of the table."""
+    """One finding of the table; one that is not ``present`` was looked for and not found."""
 
     title: str
     code: str
@@ -31,6 +31,7 @@ class FindingRow:
     confidence: str
     segment: int | None
     measures: tuple[Measure, ...]
+    present: bool = True
 
 
 def rows(findings: Iterable[Any]) -> list[FindingRow]:
@@ -40,21 +41,58 @@ def rows(findings: Iterable[Any]) -> list[FindingRow]:
 
 def _row(finding: Mapping[str, Any]) -> FindingRow:
     code = _mapping(finding.get("code"))
-    measures = finding.get("measurements") or []
-    confidence, segment = finding.get("confidence"), finding.get("segment")
+    segment = finding.get("segment")
     return FindingRow(
-        title=str(code.get("meaning") or finding.get("label") or "finding"),
+        title=title(finding),
         code=" ".join(str(code[key]) for key in ("scheme", "value") if code.get(key)),
         side=str(finding.get("side") or ""),
         text=str(finding.get("text") or ""),
-        confidence=f"{confidence:.0%}" if isinstance(confidence, int | float) else "",
+        confidence=_confidence(finding),
         segment=segment if isinstance(segment, int) else None,
-        measures=tuple(_measure(measure) for measure in measures if isinstance(measure, Mapping)),
+        measures=tuple(map(_measure, _measures(finding))),
+        present=is_present(finding),
     )
+
+
+def title(finding: Mapping[str, Any]) -> str:
+    """Name a finding."""
+    return str(_mapping(finding.get("code")).get("meaning") or finding.get("label") or "finding")
+
+
+def is_present(finding: Mapping[str, Any]) -> bool:
+    """Whether it was found; findings of older versions do not say, and were."""
+    return finding.get("present") is not False
+
+
+def is_probability(measure: Mapping[str, Any]) -> bool:
+    """Whether a measurement is the probability of its finding (122157, DCM)."""
+    name = _mapping(measure.get("name"))
+    return (name.get("scheme"), name.get("value")) == ("DCM", "122157")
+
+
+def percent(value: float) -> str:
+    """Return a share as people read it; a small one with a digit more, so that it does not read as none."""
+    shown = f"{100 * value:.0f}" if 0.1 <= value <= 0.995 or value in (0.0, 1.0) else f"{100 * value:.1f}"
+    return f"{shown}\N{NO-BREAK SPACE}%"
+
+
+def _confidence(finding: Mapping[str, Any]) -> str:
+    """How sure the model is of what it found; nothing where a probability says the same."""
+    confidence = finding.get("confidence")
+    if not isinstance(confidence, int | float) or not is_present(finding):
+        return ""
+    return "" if any(map(is_probability, _measures(finding))) else f"{confidence:.0%}"
+
+
+def _measures(finding: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    given = finding.get("measurements")
+    return [measure for measure in given if isinstance(measure, Mapping)] if isinstance(given, list | tuple) else []
 
 
 def _measure(measure: Mapping[str, Any]) -> Measure:
     lower, upper, level = (measure.get(key) for key in ("lower", "upper", "confidence"))
+    if is_probability(measure):
+        return _probability(measure)
     interval = f"{number(lower)} to {number(upper)}" if lower is not None and upper is not None else ""
     if interval and isinstance(level, int | float):
         interval += f" ({level:.0%})".replace("%", "\N{NO-BREAK SPACE}%")
@@ -67,6 +105,16 @@ def _measure(measure: Mapping[str, Any]) -> Measure:
     )
 
 
+def _probability(measure: Mapping[str, Any]) -> Measure:
+    value, lower, upper, level = (measure.get(key) for key in ("value", "lower", "upper", "confidence"))
+    ends = [percent(float(end)) for end in (lower, upper) if isinstance(end, int | float)]
+    interval = " to ".join(ends) if len(ends) == 2 else ""
+    if interval and isinstance(level, int | float):
+        interval += f" (interval of {percent(float(level))})"
+    shown = percent(float(value)) if isinstance(value, int | float) else "—"
+    return Measure("Probability", shown, "", interval, str(measure.get("method") or ""))
+
+
 def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
@@ -74,7 +122,9 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 def unit(code: Mapping[str, Any]) -> str:
     """Return a UCUM unit as people write it; both cases of the litre are UCUM, ``mL`` cannot be misread."""
     value = str(code.get("value") or "")
-    return {"ml": "mL", "l": "L", "mm3": "mm³", "mm2": "mm²", "cm3": "cm³", "cm2": "cm²", "1": ""}.get(value, value)
+    return {"ml": "mL", "l": "L", "mm3": "mm³", "mm2": "mm²", "cm3": "cm³", "cm2": "cm²", "1": "", "a": "years"}.get(
+        value, value
+    )
 
 
 def number(value: Any, *, digits: int = 3) -> str:
@@ -92,7 +142,8 @@ def short(findings: Iterable[Any], limit: int = 4) -> list[str]:
     texts = []
     for name, finding in zip(names, stored, strict=True):
         side = str(finding.get("side") or "")
-        words = [side if side and side not in name else "", name, _first_measure(finding)]
+        missed = "" if is_present(finding) else "not found"
+        words = [side if side and side not in name else "", name, missed, _first_measure(finding)]
         texts.append(" ".join(word for word in words if word))
     return [*texts[:limit], f"and {len(texts) - limit} more"] if len(texts) > limit else texts
 
@@ -107,7 +158,9 @@ def _short_names(labels: Sequence[str]) -> list[str]:
 
 
 def _first_measure(finding: Mapping[str, Any]) -> str:
-    for measure in finding.get("measurements") or []:
-        if isinstance(measure, Mapping) and isinstance(measure.get("value"), int | float):
+    for measure in _measures(finding):
+        if isinstance(measure.get("value"), int | float):
+            if is_probability(measure):
+                return f"({percent(float(measure['value']))})"
             return f"{number(measure['value'], digits=2)} {unit(_mapping(measure.get('unit')))}".strip()
     return ""

@@ -1,6 +1,7 @@
 """Result objects: pure builders from a prediction and its sources to what the hospital gets.
 
-A builder is one file here and one line in :data:`BUILDERS`.
+A builder is one file here and one line in :data:`BUILDERS`, and which of them a kind of source has is one line in
+:data:`KINDS`.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from dataclasses import replace
 
 from pydicom.dataset import Dataset
 
+from models.contracts import InputKind
 from workers.results.common import Predecessor, ResultInput
 from workers.results.gsps import build_gsps
 from workers.results.kos import build_kos
@@ -18,6 +20,7 @@ from workers.results.pm import build_pms
 from workers.results.profile import DEFAULT, Profile
 from workers.results.sc import build_scs
 from workers.results.seg import build_segs
+from workers.results.seg_flat import build_flat_segs
 from workers.results.sr import build_sr
 
 Built = Mapping[str, Sequence[Dataset]]
@@ -29,7 +32,8 @@ Builder = Callable[[ResultInput, Profile, Built], Sequence[Dataset]]
 
 def _segs(inp: ResultInput, profile: Profile, _built: Built) -> Sequence[Dataset]:
     drawn = inp.prediction.labels is not None and inp.prediction.segments
-    return build_segs(inp, profile) if drawn else ()
+    build = build_flat_segs if inp.kind is InputKind.RADIOGRAPH else build_segs
+    return build(inp, profile) if drawn else ()
 
 
 def _sr(inp: ResultInput, profile: Profile, built: Built) -> Sequence[Dataset]:
@@ -45,6 +49,16 @@ BUILDERS: Mapping[str, Builder] = {
     "gsps": build_gsps,
     "sc": build_scs,
     "pdf": build_pdf,
+}
+
+#: Which results a source can have. What lies in no frame of reference has no parametric map, whose frames PS3.3
+#: table A.75-2 places in one, and no presentation state of ours; a radiograph is one image, so that there is nothing to
+#: select; a waveform and the record have no pixels.
+KINDS: Mapping[InputKind, frozenset[str]] = {
+    InputKind.VOLUME: frozenset(BUILDERS),
+    InputKind.RADIOGRAPH: frozenset({"seg", "sr", "sc", "pdf"}),
+    InputKind.WAVEFORM: frozenset({"sr", "sc", "pdf"}),
+    InputKind.RECORD: frozenset({"sr", "sc", "pdf"}),
 }
 
 #: Kinds that come in several profiles, and kinds that tell of notes and order besides the images.
@@ -68,7 +82,8 @@ def build_all(
     """
     before = {"sr": inp.predecessor} if predecessors is None else predecessors
     built: dict[str, Sequence[Dataset]] = {}
+    possible = KINDS[inp.kind].intersection(kinds)
     for kind, builder in BUILDERS.items():
-        if kind in kinds and (objects := builder(replace(inp, predecessor=before.get(kind)), profile, built)):
+        if kind in possible and (objects := builder(replace(inp, predecessor=before.get(kind)), profile, built)):
             built[kind] = objects
     return built

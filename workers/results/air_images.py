@@ -93,7 +93,10 @@ def numbered(ds: Dataset) -> Iterator[str]:
 
 
 def placed(ds: Dataset) -> Iterator[str]:
-    """Frames lie in the patient."""
+    """Frames lie in the patient, or each on the pixels of the image that it is derived from."""
+    if ds.get("SOPClassUID") in SEGMENTATIONS and not filled(ds, "FrameOfReferenceUID"):
+        yield from _on_image(ds)
+        return
     if not filled(ds, "FrameOfReferenceUID"):
         yield "there is no Frame of Reference UID"
     shared = (items(ds, "SharedFunctionalGroupsSequence") or [Dataset()])[0]
@@ -107,6 +110,16 @@ def placed(ds: Dataset) -> Iterator[str]:
             if not any(filled(item, keyword) for item in found):
                 yield f"frame {number} has no {keyword}"
                 return
+
+
+def _on_image(ds: Dataset) -> Iterator[str]:
+    """A segmentation without a frame of reference is of the pixels of an image (PS3.3 A.51.5.1)."""
+    shared = (items(ds, "SharedFunctionalGroupsSequence") or [Dataset()])[0]
+    for number, group in enumerate(items(ds, "PerFrameFunctionalGroupsSequence"), 1):
+        found = items(group, "DerivationImageSequence") or items(shared, "DerivationImageSequence")
+        if not any(True for item in found for _ in references(item)):
+            yield f"frame {number} lies in no frame of reference and is derived from no image"
+            return
 
 
 def sourced(ds: Dataset) -> Iterator[str]:
@@ -210,8 +223,8 @@ RULES = (
     ),
     AirRule(
         "IMG-1",
-        "every frame lies in the frame of reference",
-        f"{REGIONS}; PS3.3 C.7.4.1, C.7.6.16.2",
+        "every frame lies in the frame of reference; of a segmentation without one, on an image's pixels",
+        f"{REGIONS}; PS3.3 C.7.4.1, C.7.6.16.2, A.51.5.1",
         SEGMENTATIONS | MAPS,
         placed,
     ),

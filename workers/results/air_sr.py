@@ -25,6 +25,8 @@ REPORT_TITLES = frozenset({"126000", "126001", "126002"})
 """CID 7021."""
 GROUP, MEASUREMENTS, DERIVED = "125007", "126010", "126011"
 EVALUATIONS = frozenset({("C0034375", "UMLS"), ("128110", "DCM")})
+RECORD_VALUES = ("RECORD-VALUES", "99OVERREAD")
+"""Container of the values of the record that an answer rests on (docs/results.md)."""
 QUALITATIVE = f"{AIR} qualitative findings (section number not seen)"
 EVIDENCE = ("CurrentRequestedProcedureEvidenceSequence", "PertinentOtherEvidenceSequence")
 
@@ -174,10 +176,20 @@ def _points(item: Dataset, axes: int) -> bool:
 
 
 def library(ds: Dataset) -> Iterator[str]:
-    """The images that were looked at are listed."""
+    """The images that were looked at are listed; a report on a waveform or on values of the record is of none."""
+    if _of_no_image(ds):
+        return
     containers = named(items(ds, "ContentSequence"), "111028")
     if not any(part.get("ValueType") == "IMAGE" for container in containers for part in descendants(container)):
         yield "there is no Image Library (111028, DCM) with an image"
+
+
+def _of_no_image(ds: Dataset) -> bool:
+    content = list(descendants(ds))
+    if any(item.get("ValueType") == "IMAGE" for item in content):
+        return False
+    waveform = any(item.get("ValueType") == "WAVEFORM" for item in content)
+    return waveform or any(code(item, "ConceptNameCodeSequence") == RECORD_VALUES for item in content)
 
 
 RULES = (
@@ -239,7 +251,7 @@ RULES = (
     ),
     AirRule(
         "SR-13",
-        "an image library lists the images",
+        "an image library lists the images, where it is about images",
         f"{AIR} image references (section number not seen); PS3.16 TID 1600",
         REPORTS,
         library,

@@ -12,7 +12,17 @@ from highdicom.sr.coding import CodedConcept
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 
-from models.contracts import Code, Finding, FloatArray, ModelCard, Prediction, Side
+from models.contracts import (
+    Code,
+    Finding,
+    FloatArray,
+    InputKind,
+    ModelCard,
+    Prediction,
+    Radiograph,
+    Side,
+    Waveform,
+)
 from models.facts import Experiencer, Quantity
 from models.fusion.contracts import Assessment
 from workers.results.profile import DEFAULT, Profile
@@ -109,9 +119,11 @@ class ResultInput:
     Parameters
     ----------
     sources
-        Headers of the image series, without pixel data, in slice order (one for a multi-frame image).
+        Headers of what was read, without pixels and samples: of an image series in slice order (one for a multi-frame
+        image), else the one of the radiograph or waveform; of a model that reads the record, one of the series that
+        its job runs on.
     prediction
-        What the model said, on the grid of those slices.
+        What the model said, on the grid of the source.
     card
         The model's card.
     input_digest, context_digest
@@ -135,6 +147,9 @@ class ResultInput:
     key_slices
         Pixels of the slices that :func:`workers.results.keys.key_slices` chooses; empty where nothing that shows
         pixels is built.
+    seen
+        The radiograph or waveform as the model had it, for pictures; None for other kinds, and where nothing that shows
+        it is built.
     """
 
     sources: tuple[Dataset, ...]
@@ -151,11 +166,17 @@ class ResultInput:
     institution: str = ""
     predecessor: Predecessor | None = None
     key_slices: tuple[KeySlice, ...] = ()
+    seen: Radiograph | Waveform | None = None
 
     @property
     def image(self) -> Dataset:
-        """Header of the first slice."""
+        """Header of the first slice, or of the one instance that there is."""
         return self.sources[0]
+
+    @property
+    def kind(self) -> InputKind:
+        """Which kind of source the prediction is of."""
+        return self.card.requirements.kind
 
 
 def derive_uid(*parts: str) -> str:
@@ -182,13 +203,23 @@ def series_uid(inp: ResultInput, kind: str, profile: Profile = DEFAULT) -> str:
 
 
 def image_uid(inp: ResultInput, kind: str, profile: Profile = DEFAULT, *parts: str) -> str:
-    """SOP Instance UID of an object that depends on the images and the model alone."""
-    return derive_uid(*_model_parts(inp), inp.input_digest, kind, *_profile_parts(profile), *parts)
+    """SOP Instance UID of an object that depends on the input and the model alone."""
+    return derive_uid(*_input_parts(inp), kind, *_profile_parts(profile), *parts)
 
 
 def document_uid(inp: ResultInput, kind: str, profile: Profile = DEFAULT) -> str:
     """SOP Instance UID of a document, which tells of notes and order too: another one for others of these."""
-    return derive_uid(*_model_parts(inp), inp.input_digest, inp.context_digest, kind, *_profile_parts(profile))
+    return derive_uid(*_input_parts(inp), inp.context_digest, kind, *_profile_parts(profile))
+
+
+def _input_parts(inp: ResultInput) -> tuple[str, ...]:
+    """What a model's answer rests on: the instances and, where it reads the record, which values it took from there."""
+    parts = (*_model_parts(inp), inp.input_digest)
+    if inp.card.requirements.record is None:
+        return parts
+    values = [f"{item.name.scheme} {item.name.value} {item.value}" for item in inp.prediction.contributions]
+    scores = [f"{name} {value:.3g}" for name, value in sorted(inp.prediction.scores.items())]
+    return (*parts, hashlib.sha256("\n".join([*values, *scores]).encode()).hexdigest())
 
 
 def _profile_parts(profile: Profile) -> tuple[str, ...]:

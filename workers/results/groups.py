@@ -1,5 +1,9 @@
 """Findings in a report (PS3.16): one measurement group each where they are drawn or measured, else a coded item.
 
+What was looked for and not found is a qualitative evaluation (TID 1500 row 12): the finding's code as the question, and
+*Absent* as the answer. It has no measurement group, since who reads no more than the group's *Finding* would take it
+for one that is there; the probability that led to it is a property of the answer.
+
 The group is of TID 1411 where a segment, an ellipsoid or a stack of outlines shows the finding, of TID 1410 where one
 flat region does, else of TID 1501.
 """
@@ -29,7 +33,7 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 
 from models import contracts
-from models.contracts import Code, Finding, RegionKind, SegmentSpec, Side
+from models.contracts import Code, Finding, InputKind, RegionKind, SegmentSpec, Side
 from workers.results.common import (
     ALGORITHM_FAMILY,
     LATERALITY,
@@ -63,6 +67,9 @@ MILLIMETRES: Mapping[str, float] = {"mm": 1.0, "cm": 10.0}
 #: Relative difference of a line's length and the measurement of it: models round what they measure.
 LENGTH_TOLERANCE = 0.01
 
+#: CID 240: the answer to a question for something that was not found.
+ABSENT = Code("272519000", "SCT", "Absent")
+
 UPPER = Code("371886008", "SCT", "+, range of upper measurement uncertainty")
 LOWER = Code("371885007", "SCT", "-, range of lower measurement uncertainty")
 
@@ -70,12 +77,13 @@ LOWER = Code("371885007", "SCT", "-, range of lower measurement uncertainty")
 def measurement_groups(inp: ResultInput, segs: Sequence[Dataset]) -> list[Group]:
     """One group for each finding that is drawn or measured, in the model's order."""
     findings = [finding for finding in inp.prediction.findings if _is_measured(inp, finding, segs)]
-    space = Space.of(inp) if any(finding.regions for finding in findings) else None
+    placed = inp.kind is InputKind.VOLUME and any(finding.regions for finding in findings)
+    space = Space.of(inp) if placed else None
     return [_group(inp, finding, segs, _placed(finding, space)) for finding in findings]
 
 
 def qualitative_evaluations(inp: ResultInput, segs: Sequence[Dataset]) -> list[CodeContentItem]:
-    """One coded item for each finding that is neither drawn nor measured (TID 1500, Qualitative Evaluations)."""
+    """One coded item for each finding that is neither drawn nor measured, or absent (TID 1500 row 12)."""
     return [_evaluation(inp, finding) for finding in inp.prediction.findings if not _is_measured(inp, finding, segs)]
 
 
@@ -96,6 +104,8 @@ def algorithm(inp: ResultInput) -> AlgorithmIdentification:
 
 
 def _is_measured(inp: ResultInput, finding: Finding, segs: Sequence[Dataset]) -> bool:
+    if not finding.present:
+        return False
     return bool(finding.measurements or finding.regions) or (bool(segs) and _spec(inp, finding) is not None)
 
 
@@ -104,21 +114,36 @@ def _placed(finding: Finding, space: Space | None) -> list[Placed]:
 
 
 def _evaluation(inp: ResultInput, finding: Finding) -> CodeContentItem:
-    item = CodeContentItem(codes.DCM.Finding, concept(finding.code), RelationshipTypeValues.CONTAINS)
+    name, value = (codes.DCM.Finding, finding.code) if finding.present else (concept(finding.code), ABSENT)
+    item = CodeContentItem(name, concept(value), RelationshipTypeValues.CONTAINS)
     content = ContentSequence()
     if finding.side is not None:
         content.append(_laterality(finding.side, RelationshipTypeValues.HAS_CONCEPT_MOD))
     content.extend(algorithm(inp))
     properties = RelationshipTypeValues.HAS_PROPERTIES
-    if finding.confidence is not None:
+    if finding.present and finding.confidence is not None:
         content.append(
             NumContentItem(
                 concept(CERTAINTY), round(100 * finding.confidence, 1), concept(PERCENT), relationship_type=properties
             )
         )
+    content.extend(_number(measurement, properties) for measurement in finding.measurements)
     if finding.text:
         content.append(comment(finding.text, properties))
     item.ContentSequence = content
+    return item
+
+
+def _number(measurement: contracts.Measurement, relationship: RelationshipTypeValues) -> NumContentItem:
+    """A number that is no measurement of a group, with its uncertainty (TID 310) and how it was made."""
+    item = NumContentItem(
+        name=concept(measurement.name),
+        value=_rounded(measurement.value),
+        unit=concept(measurement.unit),
+        relationship_type=relationship,
+    )
+    if properties := [*_uncertainty(measurement), *_how(measurement)]:
+        item.ContentSequence = ContentSequence(properties)
     return item
 
 

@@ -21,7 +21,8 @@ from pydicom.valuerep import DA, TM
 from models.contracts import Geometry, Prediction
 from workers.errors import GeometryRefused
 from workers.geometry import Layout
-from workers.load import locate, quiet
+from workers.instances import quiet
+from workers.load import locate
 from workers.pixels import frame_count
 
 #: Type 2 attributes of the Patient and General Study modules (PS3.3 C.7.1.1, C.7.2.1): present, and empty if not known.
@@ -96,19 +97,40 @@ def prepare(sources: tuple[Dataset, ...], texts: Iterable[str]) -> list[Dataset]
         All texts that the result will hold; if the source's character set cannot write one of them, the copies are in
         UTF-8, names included.
     """
-    first = Dataset()
-    first.update(deepcopy(sources[0]))
-    with quiet():
-        first.decode()
-    first.SpecificCharacterSet = character_set(sources[0], texts)
-    if first.SpecificCharacterSet is None:
-        del first.SpecificCharacterSet
-    _complete(first)
+    first = _first(sources[0], texts)
     if "PerFrameFunctionalGroupsSequence" in first:
         _share_groups(first, locate(sources).survey.stack.order[0] if frame_count(first) > 1 else 0)
         return [first]
     rest = [_slice(ds, first) for ds in sources[1:]]
     return [first, *rest]
+
+
+def prepare_one(source: Dataset, texts: Iterable[str]) -> Dataset:
+    """Copy the header of an instance that need not lie in a frame of reference: a radiograph, a waveform, any other.
+
+    Parameters
+    ----------
+    source
+        The header, which stays as it is.
+    texts
+        As in :func:`prepare`.
+    """
+    first = _first(source, texts)
+    for keyword in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"):
+        first.pop(keyword, None)
+    return first
+
+
+def _first(source: Dataset, texts: Iterable[str]) -> Dataset:
+    first = Dataset()
+    first.update(deepcopy(source))
+    with quiet():
+        first.decode()
+    first.SpecificCharacterSet = character_set(source, texts)
+    if first.SpecificCharacterSet is None:
+        del first.SpecificCharacterSet
+    _complete(first)
+    return first
 
 
 def character_set(source: Dataset, texts: Iterable[str]) -> Any:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from pydicom.dataset import Dataset
 
+from models.codes import NO_UNITS
 from models.contracts import Code, Finding, Measurement
 from models.facts import Experiencer
 from node.hl7 import outbound
@@ -19,8 +20,9 @@ from node.settings import Hl7Section
 from workers.results.addressing import PLAIN, Addressing
 from workers.results.clinical import stated
 from workers.results.common import DISCLAIMER, LATERALITY, ReportedFact, ResultInput, local_time, sr_uid
-from workers.results.groups import CERTAINTY, LOWER, PERCENT, UPPER
+from workers.results.groups import ABSENT, CERTAINTY, LOWER, PERCENT, UPPER
 from workers.results.oru_assessment import observations
+from workers.results.rested import CONTRIBUTION, LIMIT, MISSING
 
 FINDING = Concept("121071", "DCM", "Finding")
 TRACKING_IDENTIFIER = Concept("112039", "DCM", "Tracking Identifier")
@@ -81,7 +83,7 @@ def build_oru(inp: ResultInput, objects: Iterable[tuple[str, str]], letter: Lett
     report = replace(
         report_of(inp, letter, objects),
         status="C" if inp.predecessor else "P",
-        observations=tuple(_observations(inp)),
+        observations=(*_observations(inp), *_values(inp)),
         assessment=tuple(observations(inp.prediction, inp.assessment)) if inp.assessment is not None else (),
         facts=tuple(_fact(fact) for fact in inp.note_facts),
         lines=tuple(_lines(inp)),
@@ -162,15 +164,34 @@ def _observations(inp: ResultInput) -> Iterator[OruObservation]:
         yield from finding_lines(finding, str(index + 1), CRITICAL_FLAG if index in critical else "")
 
 
+def _values(inp: ResultInput) -> Iterator[OruObservation]:
+    """The record's values that the answer rests on, each with how far it moved it."""
+    for number, item in enumerate(inp.prediction.contributions[:LIMIT], 1):
+        name, sub_id = _concept(item.name), f"value{number}"
+        if item.value is not None:
+            yield OruObservation(name, "NM", item.value, _concept(item.unit or NO_UNITS), sub_id=sub_id)
+        else:
+            yield OruObservation(name, "ST", MISSING, sub_id=sub_id)
+        weight = float(f"{item.weight:.4g}")
+        yield OruObservation(_concept(CONTRIBUTION), "NM", weight, _concept(NO_UNITS), sub_id=sub_id)
+
+
 def finding_lines(finding: Finding, sub_id: str, flag: str = "") -> Iterator[OruObservation]:
-    """Give the OBX of one finding: what it is, its name for tracking, side, numbers and confidence."""
-    yield OruObservation(FINDING, "CWE", _concept(finding.code), sub_id=sub_id, flag=flag)
+    """Give the OBX of one finding: what it is, its name for tracking, side, numbers and confidence.
+
+    What was not found is a question and its answer, as in the SR: its code in OBX-3, *Absent* in OBX-5. Who reads no
+    more than the findings does not take it for one.
+    """
+    if finding.present:
+        yield OruObservation(FINDING, "CWE", _concept(finding.code), sub_id=sub_id, flag=flag)
+    else:
+        yield OruObservation(_concept(finding.code), "CWE", _concept(ABSENT), sub_id=sub_id)
     yield OruObservation(TRACKING_IDENTIFIER, "ST", finding.label, sub_id=sub_id)
     if finding.side is not None:
         yield OruObservation(LATERALITY_NAME, "CWE", _concept(LATERALITY[finding.side]), sub_id=sub_id)
     for measurement in finding.measurements:
         yield from _measured(measurement, sub_id)
-    if finding.confidence is not None:
+    if finding.present and finding.confidence is not None:
         percent = round(100 * finding.confidence, 1)
         yield OruObservation(_concept(CERTAINTY), "NM", percent, _concept(PERCENT), sub_id=sub_id)
 

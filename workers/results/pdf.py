@@ -9,8 +9,8 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import EncapsulatedPDFStorage, ExplicitVRLittleEndian
 
-from models.contracts import Code
-from workers.load import quiet
+from models.contracts import Code, InputKind
+from workers.instances import quiet
 from workers.results.common import (
     Predecessor,
     ResultInput,
@@ -20,7 +20,7 @@ from workers.results.common import (
     series_uid,
 )
 from workers.results.equipment import equipment, node_equipment, settle
-from workers.results.headers import prepare
+from workers.results.headers import prepare, prepare_one
 from workers.results.pdf_page import lay_out
 from workers.results.pdf_text import sheet
 from workers.results.profile import Profile
@@ -43,7 +43,8 @@ class _EncapsulatedPDF(SOPClass):
             **equipment(inp),
         )
         self.copy_patient_and_study_information(image)
-        scanner = [ContributingEquipment.for_image_acquisition(image)] if image.get("Manufacturer") else []
+        known = image.get("Manufacturer") and "Rows" in image  # highdicom describes what made an image only
+        scanner = [ContributingEquipment.for_image_acquisition(image)] if known else []
         self._add_contributing_equipment([*scanner, node_equipment(inp)])
 
 
@@ -62,7 +63,8 @@ def build_pdf(inp: ResultInput, _profile: Profile, _built: Mapping[str, Sequence
         If a key slice or the prediction's labels have another shape than the source series.
     """
     with quiet():
-        image = prepare(inp.sources, _texts(inp))[0]
+        texts, volume = [*_texts(inp)], inp.kind is InputKind.VOLUME
+        image = prepare(inp.sources, texts)[0] if volume else prepare_one(inp.image, texts)
         document = lay_out(sheet(inp, image))
         pdf = _EncapsulatedPDF(inp, image)
     _describe(pdf, inp)

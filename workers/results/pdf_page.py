@@ -51,6 +51,12 @@ PARAGRAPH, SHORT, PER_MM = 2000, 300, 4.0
 #: Pictures beside each other, unless they are two or four; the largest side of one, and what its caption needs, in mm.
 ABREAST, LARGEST, CAPTION = 3, 72.0, 9.0
 
+#: How many times wider than high a picture is that gets the width of the page.
+WIDE = 1.3
+
+#: Largest side of a square picture that stands alone and without a caption, in mm.
+ALONE = 110.0
+
 FAMILY = "overread"
 
 
@@ -257,7 +263,10 @@ class _Paper(FPDF):
                     row.cell("\n".join(_fit(line, longest) for line in cell))
 
     def gallery(self, pictures: Sequence[Picture]) -> None:
-        """Pictures in rows; a row is never broken."""
+        """Pictures in rows; a row is never broken. One that is wider than high has a row of its own."""
+        if len(pictures) == 1 and pictures[0].pixels.shape[1] > WIDE * pictures[0].pixels.shape[0]:
+            self.wide(pictures[0])
+            return
         abreast, size = self.abreast(pictures)
         for start in range(0, len(pictures), abreast):
             self.keep(size + CAPTION)
@@ -271,9 +280,22 @@ class _Paper(FPDF):
                 ends.append(self.get_y())
             self.set_xy(MARGIN, max(ends) + 1)
 
+    def wide(self, picture: Picture) -> None:
+        """One picture over the width of the page, in its own proportions."""
+        height = self.epw * picture.pixels.shape[0] / picture.pixels.shape[1]
+        self.keep(height + CAPTION)
+        top = self.get_y() + 1
+        caption = _fit(picture.caption, SHORT)
+        self.image(Image.fromarray(picture.pixels), MARGIN, top, self.epw, height, alt_text=caption or "Picture")
+        self.set_y(top + height + 1)
+        if caption:
+            self.paragraph(caption, FINE, SOFT)
+
     def abreast(self, pictures: Sequence[Picture]) -> tuple[int, float]:
         """How many pictures stand in a row, and how large, in mm."""
         count = 2 if len(pictures) in (1, 2, 4) else ABREAST
+        if len(pictures) == 1 and not pictures[0].caption:
+            return 1, ALONE
         return count, min(LARGEST, (self.epw - (count - 1) * GAP) / count)
 
     def key(self, legend: Sequence[tuple[Colour, str]]) -> None:

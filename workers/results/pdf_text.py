@@ -8,7 +8,8 @@ from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.valuerep import DA, TM, PersonName
 
-from models.contracts import Finding
+from models.contracts import Finding, InputKind
+from workers.results.bars import bars, value
 from workers.results.clinical import presence, stated
 from workers.results.common import (
     DISCLAIMER,
@@ -21,19 +22,27 @@ from workers.results.common import (
 from workers.results.drawing import Slice, render
 from workers.results.drawing_marks import colour_of
 from workers.results.pdf_assessment import assessment_sections
-from workers.results.pdf_page import Cell, Pairs, Picture, Section, Sheet, Table
+from workers.results.pdf_page import Cell, Pairs, Section, Sheet, Table
+from workers.results.pdf_page import Picture as Shown
+from workers.results.pictures import Picture, picture_of
 from workers.results.sc_page import place
 from workers.results.wording import (
     NOTHING_FOUND,
+    confidence_of,
     interval,
     name_of,
-    percent,
+    number,
+    operating_point,
     quantity,
     spec_of,
+    told,
 )
 
 #: Side of a key image in pixels: 190 dots per inch where two are printed side by side, 280 where three are.
 SIDE = 640
+
+#: Side of the one picture of a result that is not of a volume, which is printed larger.
+LARGE = 960
 
 #: Most rows of a table: a report is for reading, and the structured report has all.
 ROWS = 200
@@ -75,6 +84,10 @@ def _sections(inp: ResultInput) -> Iterator[Section]:
         yield Section("Limits of this result", bullets=inp.prediction.warnings)
     if inp.key_slices:
         yield _images(inp)
+    if inp.kind is not InputKind.RECORD and (picture := picture_of(inp, paper=True, least=LARGE)) is not None:
+        yield _picture(picture)
+    if inp.prediction.contributions:
+        yield _values(inp)
     if inp.order is not None and any(value for _, value in _order(inp.order)):
         yield Section("Request", note="As the order says; the model does not read it.", pairs=_order(inp.order))
     if inp.note_facts:
@@ -88,7 +101,7 @@ def _sections(inp: ResultInput) -> Iterator[Section]:
 def _patient(image: Dataset) -> Pairs:
     spellings = names(image.get("PatientName")) or [UNKNOWN]
     return (
-        *((("Name" if number == 0 else "Also written"), name) for number, name in enumerate(spellings)),
+        *((("Name" if at == 0 else "Also written"), name) for at, name in enumerate(spellings)),
         ("Patient ID", said(image, "PatientID") or UNKNOWN),
         ("Birth date", _date(image, "PatientBirthDate") or UNKNOWN),
         ("Sex", SEXES.get(said(image, "PatientSex"), UNKNOWN)),
@@ -97,15 +110,22 @@ def _patient(image: Dataset) -> Pairs:
 
 def _study(inp: ResultInput, image: Dataset) -> Pairs:
     series = " · ".join(filter(None, (said(image, "SeriesNumber"), said(image, "SeriesDescription"))))
-    count = len(inp.sources) if len(inp.sources) > 1 else said(image, "NumberOfFrames")
     return (
         ("Date", f"{_date(image, 'StudyDate')} {_time(image, 'StudyTime')}"),
         ("Description", said(image, "StudyDescription")),
         ("Accession number", said(image, "AccessionNumber")),
         ("Modality", said(image, "Modality")),
-        ("Series", f"{series} ({count} images)".strip()),
+        ("Series", f"{series} {_count(inp, image)}".strip()),
         ("Referring physician", " · ".join(names(image.get("ReferringPhysicianName")))),
     )
+
+
+def _count(inp: ResultInput, image: Dataset) -> str:
+    """How many images were read; nothing of a waveform, or where the record was read."""
+    if inp.kind not in (InputKind.VOLUME, InputKind.RADIOGRAPH):
+        return ""
+    count = len(inp.sources) if len(inp.sources) > 1 else said(image, "NumberOfFrames")
+    return f"({count} images)" if inp.kind is InputKind.VOLUME else "(1 image)"
 
 
 def _findings(inp: ResultInput) -> Section:
@@ -121,13 +141,13 @@ def _findings(inp: ResultInput) -> Section:
 
 def _rows(inp: ResultInput, finding: Finding) -> Iterator[tuple[Cell, ...]]:
     """One row for each measurement; the first says what was found."""
-    what = _lines(name_of(inp.prediction, finding), finding.text)
-    sure = _lines(percent(finding.confidence) if finding.confidence is not None else "")
+    what = _lines(told(inp.prediction, finding), finding.text)
+    sure = _lines(confidence_of(finding))
     if not finding.measurements:
         yield (what, (), (), (), sure)
-    for number, measurement in enumerate(finding.measurements):
+    for at, measurement in enumerate(finding.measurements):
         numbers = (_lines(measurement.name.meaning, measurement.method), (quantity(measurement),))
-        yield (what if number == 0 else (), *numbers, (interval(measurement),), sure if number == 0 else ())
+        yield (what if at == 0 else (), *numbers, (interval(measurement),), sure if at == 0 else ())
 
 
 def _lines(*texts: str) -> Cell:
@@ -136,7 +156,7 @@ def _lines(*texts: str) -> Cell:
 
 def _images(inp: ResultInput) -> Section:
     drawn = [Slice.of(inp, key) for key in inp.key_slices]
-    pictures = tuple(Picture(render(inp, each, SIDE), place(inp, each)) for each in drawn)
+    pictures = tuple(Shown(render(inp, each, SIDE), place(inp, each)) for each in drawn)
     shown = frozenset[int]().union(*(each.segments for each in drawn))
     prediction = inp.prediction
     legend = [(spec.rgb, spec.name) for spec in prediction.segments if spec.label in shown]
@@ -147,6 +167,25 @@ def _images(inp: ResultInput) -> Section:
     ]
     note = "The slices that show most of what was found. Not for diagnosis: use the images themselves."
     return Section("Key images", note=note, pictures=pictures, legend=tuple(dict.fromkeys(legend)))
+
+
+def _picture(picture: Picture) -> Section:
+    legend = tuple((colour, name) for name, colour in picture.beside.legend)
+    note = f"{picture.beside.place} Not for diagnosis: use the original."
+    return Section("What the model saw", note=note, pictures=(Shown(picture.pixels, ""),), legend=legend)
+
+
+def _values(inp: ResultInput) -> Section:
+    """The record's values with how far each moved the answer."""
+    head = ("Value of the record", "As it was", "Change of log-odds", "Remark")
+    rows = tuple(
+        ((item.name.meaning or item.name.value,), (value(item),), (f"{item.weight:+.2f}",), _lines(item.text))
+        for item in inp.prediction.contributions[:ROWS]
+    )
+    note = "Against a patient with the usual value of the training set; above 0 it raises the answer. It is no cause."
+    picture = Shown(bars(inp.prediction.contributions, light=True), "")
+    table = Table(head, (40, 20, 18, 24), rows)
+    return Section("Values of the record", note=note, table=table, pictures=(picture,))
 
 
 def _order(order: OrderContext) -> Pairs:
@@ -193,9 +232,11 @@ def _where(fact: ReportedFact) -> str:
 
 
 def _model(inp: ResultInput) -> Pairs:
-    card = inp.card
+    card, threshold = inp.card, operating_point(inp.prediction, inp.card)
+    operating = "" if threshold is None else f"reported as present from a probability of {number(threshold)}"
     return (
         ("Name, version", f"{card.name} {card.version}"),
+        ("Operating point", operating),
         ("What it does", card.summary),
         ("Intended use", card.intended_use),
         ("Training data", card.data),
@@ -206,13 +247,14 @@ def _model(inp: ResultInput) -> Pairs:
 
 
 def _document(inp: ResultInput) -> Pairs:
+    read = {InputKind.VOLUME: "Images read", InputKind.RADIOGRAPH: "Image read", InputKind.WAVEFORM: "Waveform read"}
     superseded = inp.predecessor.sop_instance_uid if inp.predecessor else ""
     return (
         ("Made", local_time(inp).strftime("%Y-%m-%d %H:%M")),
         ("Software", f"Overread {inp.software_version}"),
         ("Document UID", document_uid(inp, "pdf")),
         ("Supersedes", superseded),
-        ("Images read", f"series {inp.image.SeriesInstanceUID}"),
+        (read.get(inp.kind, "Made for"), f"series {inp.image.SeriesInstanceUID}"),
     )
 
 

@@ -1,6 +1,7 @@
 """Secondary Captures of a prediction (PS3.3 A.8.1): pictures for viewers that show nothing else.
 
-One single-frame Secondary Capture Image for each key slice, since that is the class which every viewer knows, the
+One single-frame Secondary Capture Image for each key slice of a volume, or one of the radiograph, the waveform or the
+record's values, since that is the class which every viewer knows, the
 oldest ones too; multi-frame captures are not among what all of them show. Where no slice is to be shown there is one
 picture of words: in a viewer that shows no report, no picture at all could be a model that did not run.
 """
@@ -16,8 +17,8 @@ from pydicom.sr.codedict import codes
 from pydicom.uid import ExplicitVRLittleEndian
 from pydicom.valuerep import DA, TM
 
-from models.contracts import Code
-from workers.load import quiet
+from models.contracts import Code, InputKind
+from workers.instances import quiet
 from workers.results.common import (
     DISCLAIMER,
     KeySlice,
@@ -28,11 +29,15 @@ from workers.results.common import (
     series_number,
     series_uid,
 )
-from workers.results.drawing import Slice, is_biped, orientation
+from workers.results.drawing import RGBArray, Slice, is_biped, orientation
 from workers.results.equipment import equipment, node_equipment, settle
-from workers.results.headers import grid, prepare
+from workers.results.headers import grid, prepare, prepare_one
+from workers.results.pictures import NO_PICTURE, picture_of
 from workers.results.profile import DEFAULT, Profile
-from workers.results.sc_page import page
+from workers.results.sc_page import compose, page, words
+
+#: Names of captures that are no key slice, which go into their UIDs: of one picture of all, and of words alone.
+WHOLE, WORDS = "whole", "words"
 
 
 def build_scs(inp: ResultInput, _profile: Profile, _built: Mapping[str, Sequence[Dataset]]) -> Sequence[Dataset]:
@@ -49,6 +54,9 @@ def build_scs(inp: ResultInput, _profile: Profile, _built: Mapping[str, Sequence
     ValueError
         If a key slice or the prediction's labels have another shape than the source series.
     """
+    if inp.kind is not InputKind.VOLUME:
+        with quiet():
+            return (_whole(inp, prepare_one(inp.image, _texts(inp))),)
     with quiet():
         image = prepare(inp.sources, _texts(inp))[0]
         keys: tuple[KeySlice | None, ...] = inp.key_slices or (None,)
@@ -57,9 +65,31 @@ def build_scs(inp: ResultInput, _profile: Profile, _built: Mapping[str, Sequence
 
 def _capture(inp: ResultInput, image: Dataset, key: KeySlice | None, number: int) -> Dataset:
     drawn = Slice.of(inp, key) if key is not None else None
+    sc = _around(inp, image, page(inp, drawn), str(key.index) if key is not None else WORDS, number)
+    sc.PatientOrientation = _orientation(drawn)
+    sc.SourceImageSequence = _sources(inp, drawn)
+    settle(sc, inp, image)
+    return sc
+
+
+def _whole(inp: ResultInput, image: Dataset) -> Dataset:
+    """The capture of what is one picture; its orientation is none, since text stands beside it."""
+    picture = picture_of(inp)
+    pixels = words(inp, NO_PICTURE) if picture is None else compose(inp, picture.pixels, picture.beside)
+    sc = _around(inp, image, pixels, WHOLE if picture is not None else WORDS, 1)
+    sc.PatientOrientation = []
+    if inp.kind is InputKind.RADIOGRAPH:
+        sc.SourceImageSequence = [_source(image) for image in inp.sources]
+    else:  # Source Image Sequence is of images; a waveform is a referenced instance (PS3.3 C.12.4)
+        sc.SourceInstanceSequence = [_plain(image) for image in inp.sources]
+    settle(sc, inp, image)
+    return sc
+
+
+def _around(inp: ResultInput, image: Dataset, pixels: RGBArray, name: str, number: int) -> Dataset:
     sc = SCImage.from_ref_dataset(
         image,
-        pixel_array=page(inp, drawn),
+        pixel_array=pixels,
         photometric_interpretation="RGB",
         bits_allocated=8,
         coordinate_system=CoordinateSystemNames.PATIENT,
@@ -67,7 +97,7 @@ def _capture(inp: ResultInput, image: Dataset, key: KeySlice | None, number: int
         series_instance_uid=series_uid(inp, "sc"),
         series_number=series_number(inp.image, "sc"),
         series_description=f"SC {inp.card.title}"[:64],
-        sop_instance_uid=image_uid(inp, "sc", DEFAULT, str(key.index) if key is not None else "words"),
+        sop_instance_uid=image_uid(inp, "sc", DEFAULT, name),
         instance_number=number,
         transfer_syntax_uid=ExplicitVRLittleEndian,
         contributing_equipment=[node_equipment(inp)],
@@ -75,12 +105,9 @@ def _capture(inp: ResultInput, image: Dataset, key: KeySlice | None, number: int
         **equipment(inp),
     )
     sc.copy_patient_and_study_information(image)
-    sc.PatientOrientation = _orientation(drawn)
     _describe(sc, inp, image)
     # Type 2C and not known here: which parts of the body come in pairs is for the acquisition to say.
     sc.Laterality = image.Laterality if image.get("Laterality") in ("R", "L") else ""
-    sc.SourceImageSequence = _sources(inp, drawn)
-    settle(sc, inp, image)
     return sc
 
 
@@ -92,7 +119,8 @@ def _describe(sc: Dataset, inp: ResultInput, image: Dataset) -> None:
     if image.get("RecognizableVisualFeatures") in ("YES", "NO"):
         sc.RecognizableVisualFeatures = image.RecognizableVisualFeatures
     weights = f", weights SHA-256 {inp.card.weights_sha256}" if inp.card.weights_sha256 else ""
-    sc.DerivationDescription = f"Key slice with the result of {inp.card.name} {inp.card.version}{weights}. {DISCLAIMER}"
+    what = "Key slice" if inp.kind is InputKind.VOLUME else "Picture"
+    sc.DerivationDescription = f"{what} with the result of {inp.card.name} {inp.card.version}{weights}. {DISCLAIMER}"
 
 
 def _orientation(drawn: Slice | None) -> list[str]:
@@ -114,9 +142,14 @@ def _sources(inp: ResultInput, drawn: Slice | None) -> list[Dataset]:
     return [item]
 
 
-def _source(image: Dataset) -> Dataset:
+def _plain(image: Dataset) -> Dataset:
     item = Dataset()
     item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = image.SOPClassUID, image.SOPInstanceUID
+    return item
+
+
+def _source(image: Dataset) -> Dataset:
+    item = _plain(image)
     purpose = codes.cid7202.SourceImageForImageProcessingOperation
     item.PurposeOfReferenceCodeSequence = [concept(Code(purpose.value, purpose.scheme_designator, purpose.meaning))]
     return item

@@ -1,4 +1,4 @@
-"""The picture that a Secondary Capture holds: a key slice, what the model says beside it, the disclaimer below.
+"""The picture that a Secondary Capture holds: a key slice or the like, what the model says beside it, the disclaimer.
 
 Nothing here names the patient or a date: what identifies a study stands in the object's header, where it can be
 de-identified.
@@ -6,6 +6,7 @@ de-identified.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +29,9 @@ NO_PLACE = "What the model reports has no place on a slice."
 WHITE: Colour = (240, 240, 240)
 GREY: Colour = (170, 170, 170)
 AMBER: Colour = (255, 190, 60)
+
+#: Least height of a picture with its column.
+LEAST = 560
 
 #: Width of the column beside a slice, and sizes of its letters, as parts of the slice's side.
 COLUMN = 0.55
@@ -65,8 +69,27 @@ class Column:
         self.top += height
 
 
+@dataclass(frozen=True, eq=False)
+class Beside:
+    """What stands beside a picture.
+
+    Parameters
+    ----------
+    place
+        Which image it is, and how it is drawn.
+    swatch
+        Colour in which a finding is seen in the picture; None where it is not.
+    legend
+        What else is seen in it, with its colour.
+    """
+
+    place: str
+    swatch: Callable[[Finding], Colour | None]
+    legend: tuple[tuple[str, Colour], ...] = ()
+
+
 def page(inp: ResultInput, drawn: Slice | None) -> RGBArray:
-    """Draw the picture of a capture.
+    """Draw the picture of a capture of a volume.
 
     Parameters
     ----------
@@ -80,35 +103,62 @@ def page(inp: ResultInput, drawn: Slice | None) -> RGBArray:
     numpy.ndarray
         ``[row, column, 3]`` uint8, the slice at the left edge and at the top.
     """
-    shown = render(inp, drawn) if drawn is not None else np.zeros((SIDE, SIDE, 3), np.uint8)
-    side = shown.shape[0]
-    wide, margin, small = round(side * COLUMN), round(side * MARGIN), round(side * SMALL)
-    disclaimer = wrap(DISCLAIMER, font(small), side + wide - 2 * margin)
+    if drawn is None:
+        return words(inp, NO_PLACE)
+    prediction = inp.prediction
+    named = {finding.segment for finding in prediction.findings}
+    legend = tuple((s.name, s.rgb) for s in prediction.segments if s.label in drawn.segments - named)
+
+    def swatch(finding: Finding) -> Colour | None:
+        return colour_of(prediction, finding) if is_seen(finding, drawn) else None
+
+    return compose(inp, render(inp, drawn), Beside(place(inp, drawn), swatch, legend))
+
+
+def words(inp: ResultInput, no_place: str) -> RGBArray:
+    """Draw a picture of words alone; ``no_place`` stands where a picture would be if something was found."""
+    empty = np.zeros((SIDE, SIDE, 3), np.uint8)
+    return compose(inp, empty, None, no_place if inp.prediction.findings else NOTHING_FOUND)
+
+
+def compose(inp: ResultInput, shown: RGBArray, beside: Beside | None, said: str = "") -> RGBArray:
+    """Put what the model says beside a picture, and the disclaimer below.
+
+    Parameters
+    ----------
+    shown
+        ``[row, column, 3]`` uint8; at the left edge and at the top.
+    said
+        Stands in the middle of the picture.
+    """
+    side, size = max(shown.shape[0], LEAST), max(shown.shape[0], SIDE)
+    wide, margin, small = round(size * COLUMN), round(size * MARGIN), round(size * SMALL)
+    width = shown.shape[1]
+    disclaimer = wrap(DISCLAIMER, font(small), width + wide - 2 * margin)
     step = round(small * 1.35)
-    canvas = Image.new("RGB", (side + wide, side + step * len(disclaimer) + 2 * margin))
+    canvas = Image.new("RGB", (width + wide, side + step * len(disclaimer) + 2 * margin))
     canvas.paste(Image.fromarray(shown), (0, 0))
     pen = ImageDraw.Draw(canvas)
-    _describe(inp, drawn, Column(pen, side + margin, margin, wide - 2 * margin, side - margin), side)
-    if drawn is None:
-        words = NO_PLACE if inp.prediction.findings else NOTHING_FOUND
-        pen.text((side // 2, side // 2), words, WHITE, font(round(side * LARGE)), anchor="mm")
+    _describe(inp, beside, Column(pen, width + margin, margin, wide - 2 * margin, side - margin), size)
+    if said:
+        pen.text((side // 2, side // 2), said, WHITE, font(round(side * LARGE)), anchor="mm")
     pen.line((0, side, canvas.width, side), AMBER, 2)
     for number, line in enumerate(disclaimer):
         pen.text((margin, side + margin + number * step), line, AMBER, font(small))
     return np.asarray(canvas)
 
 
-def _describe(inp: ResultInput, drawn: Slice | None, column: Column, side: int) -> None:
+def _describe(inp: ResultInput, beside: Beside | None, column: Column, side: int) -> None:
     """Model, place, findings and limits, as far as there is room."""
     large, small = round(side * LARGE), round(side * SMALL)
     column.write(WARNING, small, AMBER)
     column.write(inp.card.title, large, WHITE)
     column.write(model_line(inp), small, GREY)
-    if drawn is not None:
-        column.write(place(inp, drawn), small, GREY)
+    if beside is not None:
+        column.write(beside.place, small, GREY)
     column.space(large)
     column.bottom -= 2 * large  # kept for the line that says that not all is shown
-    written = _findings(inp, drawn, column, large, small) and all(
+    written = _findings(inp, beside, column, large, small) and all(
         column.write(warning, small, AMBER) for warning in inp.prediction.warnings
     )
     column.bottom += 2 * large
@@ -116,24 +166,20 @@ def _describe(inp: ResultInput, drawn: Slice | None, column: Column, side: int) 
         column.write("Not all is shown here: see the report.", small, AMBER)
 
 
-def _findings(inp: ResultInput, drawn: Slice | None, column: Column, large: int, small: int) -> bool:
-    """What was found, with the colours of what is seen on the slice; False where not all has room."""
+def _findings(inp: ResultInput, beside: Beside | None, column: Column, large: int, small: int) -> bool:
+    """What was found, with the colours of what is seen in the picture; False where not all has room."""
     prediction = inp.prediction
-    if not prediction.findings and drawn is not None:
+    if not prediction.findings and beside is not None:
         column.write(NOTHING_FOUND, large, WHITE)
     for finding in prediction.findings:
-        swatch = colour_of(prediction, finding) if drawn is not None and is_seen(finding, drawn) else None
+        swatch = beside.swatch(finding) if beside is not None else None
         for number, sentence in enumerate(sentences(prediction, finding)):
             size, colour = (large * 5 // 6, WHITE) if number == 0 else (small, GREY)
             if not column.write(sentence, size, colour, swatch if number == 0 else None):
                 return False
         column.space(small // 2)
-    named = {finding.segment for finding in prediction.findings}
-    return all(
-        column.write(spec.name, small, WHITE, spec.rgb)
-        for spec in prediction.segments
-        if drawn is not None and spec.label in drawn.segments - named
-    )
+    legend = beside.legend if beside is not None else ()
+    return all(column.write(name, small, WHITE, colour) for name, colour in legend)
 
 
 def is_seen(finding: Finding, drawn: Slice) -> bool:

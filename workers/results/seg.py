@@ -20,7 +20,7 @@ from pydicom.filewriter import correct_ambiguous_vr
 from pydicom.uid import ExplicitVRLittleEndian, RLELossless
 
 from models.contracts import FloatArray, Geometry, LabelArray, Prediction, SegmentSpec
-from workers.load import quiet
+from workers.instances import quiet
 from workers.results.common import (
     ResultInput,
     derive_uid,

@@ -16,17 +16,15 @@ from highdicom.sr import (
     ObservationContext,
     ObserverContext,
     RelationshipTypeValues,
-    UIDRefContentItem,
 )
-from highdicom.sr.coding import CodedConcept
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
-from pydicom.sr.coding import Code
 from pydicom.uid import Comprehensive3DSRStorage
 
 from models import contracts
-from workers.load import quiet
-from workers.results import assessed, clinical
+from models.contracts import InputKind
+from workers.instances import quiet
+from workers.results import assessed, clinical, rested
 from workers.results.common import (
     DISCLAIMER,
     MANUFACTURER,
@@ -41,27 +39,10 @@ from workers.results.common import (
 )
 from workers.results.equipment import equipment, node_equipment, settle
 from workers.results.groups import algorithm, comment, measurement_groups, qualitative_evaluations
-from workers.results.headers import prepare
+from workers.results.headers import prepare, prepare_one
 from workers.results.profile import DEFAULT, Profile
+from workers.results.subjects import SOURCE, container, procedure, subject
 
-#: CID 100 code of a modality's procedure. What exactly was ordered stands in Referenced Request Sequence, what was done
-#: in the Procedure Code Sequence that the report takes over from the images.
-PROCEDURES = {
-    "CT": codes.cid100.CTUnspecifiedBodyRegion,
-    "MR": codes.cid100.MRIUnspecifiedBodyRegion,
-    "PT": codes.cid100.PETUnspecifiedBodyRegion,
-}
-
-#: CID 29 code of the modalities that are read.
-MODALITIES = {
-    "CT": codes.cid29.ComputedTomography,
-    "MR": codes.cid29.MagneticResonance,
-    "PT": codes.cid29.PositronEmissionTomography,
-}
-
-QUALITATIVE_EVALUATIONS = contracts.Code("C0034375", "UMLS", "Qualitative Evaluations")
-#: Purpose of the references of an image library.
-SOURCE = CodedConcept("260753009", "SCT", "Source")
 LANGUAGE = contracts.Code("en-US", "RFC5646", "English (United States)")
 
 
@@ -85,7 +66,9 @@ def build_sr(inp: ResultInput, segs: Sequence[Dataset] = (), profile: Profile = 
         result is never the definitive means of communication (PS3.3 C.17.2).
     """
     with quiet():
-        first, *_ = prepare(inp.sources[:1], _texts(inp))
+        texts = [*_texts(inp)]
+        volume = inp.kind is InputKind.VOLUME
+        first = prepare(inp.sources[:1], texts)[0] if volume else prepare_one(inp.image, texts)
         sr = Comprehensive3DSR(
             evidence=[first, *inp.sources[1:], *segs],
             content=_content(inp, segs),
@@ -104,6 +87,7 @@ def build_sr(inp: ResultInput, segs: Sequence[Dataset] = (), profile: Profile = 
             **equipment(inp),
         )
         _list_images(sr, inp)
+        rested.refer_to_waveform(sr, inp)
         if inp.assessment is not None:
             _add_assessment(sr, assessed.assessment(inp.prediction, inp.assessment))
     sr.CompletionFlagDescription = "All that the model reports; not verified by a physician"
@@ -117,24 +101,21 @@ def _content(inp: ResultInput, segs: Sequence[Dataset]) -> ContainerContentItem:
     root.ContentSequence = ContentSequence(is_root=False)
     for items in (LanguageOfContentItemAndDescendants(concept(LANGUAGE)), _observers(inp), [_procedure(inp)]):
         root.ContentSequence.extend(items)
-    root.ContentSequence.append(_image_library(inp))
+    root.ContentSequence.extend(subject(inp))
     groups = measurement_groups(inp, segs)
     if groups:
-        root.ContentSequence.append(_container(codes.DCM.ImagingMeasurements, [item for g in groups for item in g]))
+        root.ContentSequence.append(container(codes.DCM.ImagingMeasurements, [item for g in groups for item in g]))
     evaluations = qualitative_evaluations(inp, segs)
     if evaluations or not groups:
-        root.ContentSequence.append(_container(concept(QUALITATIVE_EVALUATIONS), evaluations or _nothing_found(inp)))
+        root.ContentSequence.append(
+            container(concept(rested.QUALITATIVE_EVALUATIONS), evaluations or _nothing_found(inp))
+        )
+    root.ContentSequence.extend(rested.record_values(inp))
     if inp.note_facts:
         root.ContentSequence.append(clinical.clinical_information(inp.note_facts))
     for text in (DISCLAIMER, *inp.prediction.warnings):
         root.ContentSequence.append(comment(text, RelationshipTypeValues.CONTAINS))
     return root
-
-
-def _container(name: Code | CodedConcept, items: Sequence[ContentItem]) -> ContainerContentItem:
-    container = ContainerContentItem(name=name, relationship_type=RelationshipTypeValues.CONTAINS)
-    container.ContentSequence = ContentSequence(items)
-    return container
 
 
 def _nothing_found(inp: ResultInput) -> list[ContentItem]:
@@ -160,30 +141,21 @@ def _observers(inp: ResultInput) -> ObservationContext:
 def _procedure(inp: ResultInput) -> CodeContentItem:
     return CodeContentItem(
         name=codes.DCM.ProcedureReported,
-        value=PROCEDURES[str(inp.image.Modality)],
+        value=concept(procedure(inp)),
         relationship_type=RelationshipTypeValues.HAS_CONCEPT_MOD,
     )
-
-
-def _image_library(inp: ResultInput) -> ContainerContentItem:
-    """Image Library (TID 1600): one group with its common descriptors; :func:`_list_images` puts the images into it.
-
-    The per-image descriptors of TID 1602 are optional; on a series of some hundred slices they would be thousands of
-    items that repeat the images' own headers.
-    """
-    context = RelationshipTypeValues.HAS_ACQ_CONTEXT
-    modality = CodeContentItem(codes.DCM.Modality, MODALITIES[str(inp.image.Modality)], context)
-    frame = UIDRefContentItem(codes.DCM.FrameOfReferenceUID, str(inp.image.FrameOfReferenceUID), context)
-    return _container(codes.DCM.ImageLibrary, [_container(codes.DCM.ImageLibraryGroup, [modality, frame])])
 
 
 def _list_images(sr: Dataset, inp: ResultInput) -> None:
     """Put a reference to each source image into the image library (TID 1601).
 
     After the document was made of its content, which highdicom copies and searches for references: all of these are in
-    the evidence, and some hundred of them take it longer than all the rest.
+    the evidence, and some hundred of them take it longer than all the rest. A report on a waveform or on the record has
+    no library.
     """
-    library = next(item for item in sr.ContentSequence if item.name == codes.DCM.ImageLibrary)
+    library = next((item for item in sr.ContentSequence if item.name == codes.DCM.ImageLibrary), None)
+    if library is None:
+        return
     library.ContentSequence[0].ContentSequence.extend([_reference(image) for image in inp.sources])
 
 
@@ -241,6 +213,7 @@ def _predecessors(inp: ResultInput) -> list[Dataset] | None:
 def _texts(inp: ResultInput) -> Iterator[str]:
     yield from (inp.card.name, inp.card.title, inp.card.version, inp.institution, inp.software_version)
     yield from inp.prediction.warnings
+    yield from rested.texts(inp)
     yield from clinical.texts(inp.note_facts)
     yield from assessed.texts(inp.prediction, inp.assessment)
     for finding in inp.prediction.findings:

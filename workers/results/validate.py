@@ -16,7 +16,7 @@ from pathlib import Path
 
 from pydicom import dcmread
 
-from workers.load import quiet
+from workers.instances import quiet
 from workers.results.air_rule import KEY_OBJECTS, LABEL_MAP, REPORTS, references
 
 #: Where Debian's package libpixelmed-java puts its archive; what it depends on lies beside it.
@@ -67,6 +67,23 @@ TOLERATED: tuple[Tolerated, ...] = (
         r"Template 1411 .*\[Row (5|7|10)\] .*: Missing conditional content item",
         "PS3.16 TID 1500 rows 7 to 9: each measurement group is of the template that it names; the validator applies "
         "TID 1411 to all groups of a report in which one group has a segment",
+    ),
+    Tolerated(
+        SR_VALIDATOR,
+        r"\(121058,DCM,\"Procedure reported\"\): Code \((29303009|37931006|225338004|71388002),SCT,.* not found in "
+        r"context group 100",
+        "PS3.16 CID 100 is extensible, so that it may be used with codes of concepts that it lacks: it lists imaging "
+        "procedures, and recording an ECG, auscultation and an assessment of risk are none",
+    ),
+    Tolerated(
+        SR_VALIDATOR,
+        r"\(121058,DCM,\"Procedure reported\"\): Code \(43468-8,LN,.* not found in context group 100",
+        "PS3.16 CID 100 has (43468-8, LN, XR unspecified body region); the validator of 2022 has an older list",
+    ),
+    Tolerated(
+        SR_VALIDATOR,
+        r"Template 1501 .*\[Row 10g\] TCOORD \*/\[Row 10h\] WAVEFORM .*expected CONTAINS - found SELECTED FROM",
+        "PS3.3 table A.35.13-2: a TCOORD has its waveform by SELECTED FROM and by no other relationship",
     ),
     Tolerated(
         DCIODVFY,

@@ -5,11 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from models.contracts import Code, Finding, Measurement, Prediction, SegmentSpec
+from models.codes import PROBABILITY
+from models.contracts import Code, Finding, Measurement, ModelCard, Prediction, SegmentSpec
 from workers.results.common import ResultInput
 
 #: Said where a model has no finding: silence could be taken for a model that did not run.
 NOTHING_FOUND = "The model reports no finding."
+
+#: Said of what a model looked for and did not find.
+NOT_FOUND = "looked for, not found"
+
+#: Under which names predictions and cards give the probability from which a finding is reported as present.
+THRESHOLD = "threshold"
 
 #: Significant digits of a number for people; the structured report has more.
 DIGITS = 3
@@ -23,6 +30,26 @@ def name_of(prediction: Prediction, finding: Finding) -> str:
     return ", ".join(words)
 
 
+def told(prediction: Prediction, finding: Finding) -> str:
+    """What was found, or that it was not."""
+    name = name_of(prediction, finding)
+    return name if finding.present else f"{name}: {NOT_FOUND}"
+
+
+def confidence_of(finding: Finding) -> str:
+    """How sure the model is of what it found, in percent; empty where a measurement says the same, or nothing does."""
+    measured = any(item.name == PROBABILITY for item in finding.measurements)
+    return percent(finding.confidence) if finding.confidence is not None and finding.present and not measured else ""
+
+
+def operating_point(prediction: Prediction, card: ModelCard) -> float | None:
+    """Probability from which the model's finding is reported as present; None where neither result nor card say."""
+    for given in (prediction.scores.get(THRESHOLD), card.metrics.get(THRESHOLD)):
+        if isinstance(given, int | float) and not isinstance(given, bool) and math.isfinite(given):
+            return float(given)
+    return None
+
+
 def spec_of(prediction: Prediction, finding: Finding) -> SegmentSpec | None:
     """Segment that draws a finding."""
     if prediction.labels is None:
@@ -32,12 +59,12 @@ def spec_of(prediction: Prediction, finding: Finding) -> SegmentSpec | None:
 
 def sentences(prediction: Prediction, finding: Finding) -> Iterator[str]:
     """All that is said of one finding, in short sentences for a narrow column."""
-    yield name_of(prediction, finding)
+    yield told(prediction, finding)
     for measurement in finding.measurements:
         reach = interval(measurement)
         yield f"{measurement.name.meaning} {quantity(measurement)}" + (f", {reach}" if reach else "")
-    if finding.confidence is not None:
-        yield f"Confidence {percent(finding.confidence)}"
+    if sure := confidence_of(finding):
+        yield f"Confidence {sure}"
     if finding.text:
         yield finding.text
 
@@ -79,6 +106,8 @@ def unit(code: Code) -> str:
     """Unit for people: the UCUM code, which is what a report in print has (ml, mm), but nothing for a bare number."""
     if code.scheme == "UCUM" and (code.value == "1" or code.value.startswith("{")):
         return ""
+    if (code.scheme, code.value) == ("UCUM", "a"):
+        return "years"
     return code.value if code.scheme == "UCUM" and "[" not in code.value else code.meaning or code.value
 
 

@@ -13,6 +13,7 @@ from node.errors import StateError
 from node.records import evidence, results, timeline, views
 from node.records.schema import Delivery, Job, Result, Study
 from node.settings import MESSAGES
+from node.web.explained import Explained, explained
 from node.web.forms import Csrf, check_form, possible
 from node.web.judged import judged
 from node.web.pages import Part
@@ -37,7 +38,7 @@ def page(request: Request, site: TheSite, study_id: int) -> HTMLResponse:
         view = _view(session, study_id)
         keys = _key_slices(session, site, view)
         known = judged(session, view)
-    context = {"view": view, "study": view.study, "keys": keys, "judged": known}
+    context = {"view": view, "study": view.study, "keys": keys, "judged": known, "explained": _explained(site, view)}
     parts = {name: site.pages.embedded(request, _part(name, study_id), **context) for name in PARTS}
     return site.pages.page(request, "study.html", view=view, study=view.study, parts=parts, cursor=cursor)
 
@@ -51,7 +52,8 @@ def part(request: Request, site: TheSite, study_id: int, name: str) -> Response:
         view = _view(session, study_id)
         keys = _key_slices(session, site, view) if name == "findings" else {}
         known = judged(session, view) if name in JUDGED else None
-    context = {"view": view, "study": view.study, "keys": keys, "judged": known}
+    why = _explained(site, view) if name == "findings" else {}
+    context = {"view": view, "study": view.study, "keys": keys, "judged": known, "explained": why}
     return site.pages.part(request, _part(name, study_id), **context)
 
 
@@ -131,3 +133,10 @@ def _key_slices(session: Any, site: Site, view: views.StudyView) -> dict[str, Ke
         except SliceUnavailable as exc:
             keys[job.id] = str(exc)
     return keys
+
+
+def _explained(site: Site, view: views.StudyView) -> dict[str, Explained]:
+    """What explains each job's answer, by job."""
+    root = site.settings.node.root
+    found = {job.id: explained(root, job.prediction or "", job.findings or ()) for job in view.jobs}
+    return {job: item for job, item in found.items() if item is not None}

@@ -22,7 +22,7 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import ExplicitVRLittleEndian, RLELossless
 
-from workers.load import quiet
+from workers.instances import quiet
 from workers.results.common import ResultInput, device_uid
 from workers.results.equipment import equipment
 from workers.results.groups import measurement_groups

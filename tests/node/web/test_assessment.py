@@ -58,7 +58,7 @@ def test_points_are_called_points() -> None:
 def test_inputs_say_which_were_assumed() -> None:
     inputs = shown(to_json(FULL)).findings[0].scores[0].inputs
     assert [(one.name, one.value, one.assumed) for one in inputs] == [
-        ("age", "76 a", False),
+        ("age", "76 years", False),
         ("emphysema", "no", True),
     ]
 

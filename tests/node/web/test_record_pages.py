@@ -48,7 +48,7 @@ def test_the_summary_stands_before_everything_else(client: TestClient, seeded: S
         'aria-label="Summary"',
         'class="verdict',
         "Does not fit together",
-        "Findings in the images",
+        "What the models report",
         "Results and",
     ]
     places = [page.index(words) for words in wanted]

@@ -27,7 +27,8 @@ from models.contracts import InputDeclined, InputRequirements
 from tests.conftest import data_root
 from tests.workers.results.built import PROFILES, Object, full_input, objects
 from workers.errors import SeriesRefused
-from workers.load import LoadedSeries, quiet, read_series
+from workers.instances import quiet
+from workers.load import LoadedSeries, read_series
 from workers.results import BUILDERS
 from workers.results.air import check
 from workers.results.common import ResultInput, segment_numbers

@@ -35,7 +35,8 @@ from tests.workers.synthetic import (
     single_frames,
     write,
 )
-from workers.load import quiet, read_series
+from workers.instances import quiet
+from workers.load import read_series
 from workers.results.common import DISCLAIMER, KeySlice, OrderContext, Predecessor, ReportedFact, ResultInput
 from workers.results.fonts import REPLACEMENT, clean
 from workers.results.pdf import build_pdf

@@ -29,7 +29,8 @@ from tests.workers.results.segs import (
     voxels_by_highdicom,
 )
 from tests.workers.synthetic import ORIENTATIONS, SEGMENTS, Phantom, multi_frame, result_input, single_frames, write
-from workers.load import quiet, read_series
+from workers.instances import quiet
+from workers.load import read_series
 from workers.results.common import ResultInput, seg_uid, segment_numbers, tracking_uid
 from workers.results.equipment import equipment
 from workers.results.headers import grid, pixel_measures, plane_orientation, prepare
