@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
+from node.decide import defaults
 from node.decide.conditions import problem
 
 
@@ -182,13 +183,23 @@ class BrokerSection(Section):
 
 
 class WorkersSection(Section):
-    """Celery workers that `overread serve` starts. 0 processes: they run elsewhere."""
+    """Celery workers that `overread serve` starts. 0 processes: they run elsewhere.
+
+    Each runs its models in a process of its own, on ``device`` (``auto``, ``cpu``, ``cuda`` or ``cuda:1``), with
+    ``threads`` of the processor (0: its share of the cores). An inference that takes longer than ``timeout_seconds`` is
+    killed. ``reserve_mb`` of the device stay free when a model is loaded. docs/runtime.md has the rest.
+    """
 
     processes: Annotated[int, Field(ge=0, le=64)] = 1
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    threads: Annotated[int, Field(ge=0)] = 0
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:[0-9]{1,2})?)$")] = "auto"
+    threads: Annotated[int, Field(ge=0, le=1024)] = 0
     lease_seconds: Annotated[float, Field(ge=2)] = 15.0
     max_attempts: Annotated[int, Field(ge=1)] = 3
+    timeout_seconds: Annotated[float, Field(gt=0)] = 600.0
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    compile: bool = False
+    deterministic: bool = False
+    reserve_mb: Annotated[int, Field(ge=0, le=1 << 20)] = 512
 
 
 class CompletenessSection(Section):
@@ -333,10 +344,7 @@ class Rule(Section):
         return value
 
 
-DEFAULT_RULES = (
-    Rule(name="brain MR", when={"modality": "MR", "body_part": ["BRAIN", "HEAD", "HIPPOCAMPUS"]}, run=("hippocampus",)),
-    Rule(name="hippocampus MR", when={"modality": "MR", "series_description": ["*hippo*"]}, run=("hippocampus",)),
-)
+DEFAULT_RULES = tuple(Rule.model_validate(rule) for rule in defaults.RULES)
 
 
 class Settings(Section):

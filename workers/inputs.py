@@ -14,7 +14,10 @@ from typing import Protocol
 from pydicom.dataset import Dataset
 
 from models.contracts import InputKind, InputRequirements, Prediction, Record, Source
-from workers.load import read_series
+from workers.load import read_headers, read_series
+from workers.radiograph import read_radiograph, read_radiograph_headers
+from workers.record_series import read_record_headers, read_record_series
+from workers.waveform import read_waveform, read_waveform_headers
 
 
 class Loaded(Protocol):
@@ -43,12 +46,36 @@ class Loaded(Protocol):
 Reader = Callable[[Sequence[Path], InputRequirements], Loaded]
 """Reads the files of one series, given in any order; raises :class:`~workers.errors.SeriesRefused` with the reason."""
 
-READERS: Mapping[InputKind, Reader] = MappingProxyType({InputKind.VOLUME: read_series})
+READERS: Mapping[InputKind, Reader] = MappingProxyType(
+    {
+        InputKind.VOLUME: read_series,
+        InputKind.RADIOGRAPH: read_radiograph,
+        InputKind.WAVEFORM: read_waveform,
+        InputKind.RECORD: read_record_series,
+    }
+)
+
+HeaderReader = Callable[[Sequence[Path], InputRequirements], tuple[Dataset, ...]]
+"""Reads :attr:`Loaded.sources` again, without decoding a pixel or a sample."""
+
+HEADERS: Mapping[InputKind, HeaderReader] = MappingProxyType(
+    {
+        InputKind.VOLUME: lambda paths, needs: read_headers(paths),
+        InputKind.RADIOGRAPH: read_radiograph_headers,
+        InputKind.WAVEFORM: read_waveform_headers,
+        InputKind.RECORD: read_record_headers,
+    }
+)
 
 
 def read(paths: Sequence[Path], needs: InputRequirements) -> Loaded:
     """Read the files of a series as the source that a model's card asks for."""
     return READERS[needs.kind](paths, needs)
+
+
+def headers(paths: Sequence[Path], needs: InputRequirements) -> tuple[Dataset, ...]:
+    """Read the headers of what :func:`read` gives for the same files and card."""
+    return HEADERS[needs.kind](paths, needs)
 
 
 def with_record(source: Source, record: Record) -> Source:

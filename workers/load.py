@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from math import inf
 from pathlib import Path
 
 import numpy as np
-from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pydicom.multival import MultiValue
 from pydicom.uid import (
     CTImageStorage,
     EnhancedCTImageStorage,
@@ -29,8 +27,17 @@ from models.contracts import FloatArray, InputRequirements, Prediction, Volume
 from workers import gate, resampling
 from workers.errors import SeriesRefused
 from workers.geometry import planes_of
+from workers.instances import attributes_of, check_one_series, interpreting, one_of_each, quiet, read_file
 from workers.marks import marks_of
-from workers.pixels import PIXEL_KEYWORDS, check_pixels, fill_modality_values, frame_count, stored_values
+from workers.pixels import (
+    NO_PIXELS,
+    PIXEL_DESCRIPTION,
+    PIXEL_KEYWORDS,
+    check_pixels,
+    fill_modality_values,
+    frame_count,
+    stored_values,
+)
 
 #: Storage SOP classes whose planes lie in the patient's coordinate system and whose values are quantities of a volume.
 CROSS_SECTIONAL = frozenset(
@@ -50,31 +57,14 @@ CROSS_SECTIONAL = frozenset(
 #: Largest volume that is read: 4 GiB of float32, far above a whole-body CT, so that a hostile header allocates no more.
 MAX_VOXELS = 1 << 30
 
+#: Most threads that read and decode one series.
+MAX_THREADS = 2
+
+#: What all instances of a series have one value of.
+ONE_VALUE = ("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID", "SOPClassUID", "Modality")
+
 #: What is asked of a series where no model's card is at hand: one regular, right-angled stack and nothing besides.
 STRICT = InputRequirements(modalities=(), spacing_mm=(0.0, inf), extent_mm=(0.0, inf))
-
-#: What a model may know besides pixels and geometry: nothing that identifies a patient.
-ATTRIBUTES = (
-    "BodyPartExamined",
-    "ContrastBolusAgent",
-    "ConvolutionKernel",
-    "EchoTime",
-    "ImageLaterality",
-    "ImageType",
-    "KVP",
-    "Laterality",
-    "MagneticFieldStrength",
-    "Manufacturer",
-    "ManufacturerModelName",
-    "MRAcquisitionType",
-    "PatientPosition",
-    "ProtocolName",
-    "RepetitionTime",
-    "ScanningSequence",
-    "SequenceName",
-    "SeriesDescription",
-    "SliceThickness",
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,14 +104,6 @@ class LoadedSeries:
         return replace(prediction, warnings=(*self.warnings, *prediction.warnings)) if self.warnings else prediction
 
 
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Silence Python warnings: those of pydicom and highdicom quote attribute values, which no log may hold."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
-
-
 def read_series(paths: Sequence[Path], needs: InputRequirements = STRICT) -> LoadedSeries:
     """Read the instances of one series, given in any order.
 
@@ -141,13 +123,9 @@ def read_series(paths: Sequence[Path], needs: InputRequirements = STRICT) -> Loa
         If a file cannot be read at all.
     """
     with quiet():
-        instances = [_read(path) for path in paths]
-        try:
-            return _assemble(instances, needs)
-        except (SeriesRefused, MemoryError):
-            raise
-        except Exception as exc:  # pydicom converts values when they are asked for: a broken one can raise anything
-            raise SeriesRefused(f"an attribute cannot be interpreted ({type(exc).__name__})") from exc
+        instances = [read_file(path, defer=True) for path in paths]
+    with interpreting():
+        return _assemble(instances, needs)
 
 
 def read_headers(paths: Sequence[Path]) -> tuple[Dataset, ...]:
@@ -163,29 +141,18 @@ def read_headers(paths: Sequence[Path]) -> tuple[Dataset, ...]:
         If a file cannot be read at all.
     """
     with quiet():
-        instances = [_read(path, stop_before_pixels=True) for path in paths]
-        try:
-            _check_one_series(instances)
-            found = locate(instances)
-        except SeriesRefused:
-            raise
-        except Exception as exc:  # as in read_series
-            raise SeriesRefused(f"an attribute cannot be interpreted ({type(exc).__name__})") from exc
+        instances = [read_file(path, stop_before_pixels=True) for path in paths]
+    with interpreting():
+        _check_one_series(instances)
+        found = locate(instances)
         return found.sources(found.survey.stack)
-
-
-def _read(path: Path, *, stop_before_pixels: bool = False) -> Dataset:
-    try:
-        return dcmread(path, stop_before_pixels=stop_before_pixels)
-    except OSError:
-        raise
-    except Exception as exc:
-        raise SeriesRefused("an instance cannot be parsed as DICOM") from exc
 
 
 def _assemble(instances: list[Dataset], needs: InputRequirements) -> LoadedSeries:
     _check_one_series(instances)
-    for ds in instances:
+    if any("PixelData" not in ds for ds in instances):
+        raise SeriesRefused(NO_PIXELS)
+    for ds in one_of_each(instances, PIXEL_DESCRIPTION):
         check_pixels(ds)
     found = locate(instances)
     decision = gate.decide(found.survey, needs, found.same_pixels)
@@ -199,7 +166,7 @@ def _assemble(instances: list[Dataset], needs: InputRequirements) -> LoadedSerie
         array, warnings = way.forward(array), (*warnings, resampling.said(way))
     first = instances[found.frames[decision.stack.order[0]][0]]
     grid = layout if way is None else way.grid
-    volume = Volume(array, grid, str(first.get("Modality", "")), _attributes(first))
+    volume = Volume(array, grid, str(first.get("Modality", "")), attributes_of(first))
     return LoadedSeries(volume, found.sources(decision.stack), found.digest(decision.stack), warnings, way)
 
 
@@ -269,33 +236,41 @@ def locate(instances: Sequence[Dataset]) -> Located:
 
 
 def _check_one_series(instances: Sequence[Dataset]) -> None:
-    if not instances:
-        raise SeriesRefused("the series has no instances")
-    for ds in instances:
+    various = one_of_each(instances, (*ONE_VALUE, "NumberOfFrames"))
+    for ds in various:
         if ds.get("SOPClassUID") not in CROSS_SECTIONAL:
             raise SeriesRefused("an instance is not a cross-sectional image (CT, MR or PET image storage)")
-        for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "FrameOfReferenceUID"):
-            if not ds.get(keyword):
-                raise SeriesRefused(f"{keyword} is missing")
-    for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID", "SOPClassUID", "Modality"):
-        if len({str(ds.get(keyword)) for ds in instances}) > 1:
-            raise SeriesRefused(f"the instances have several values of {keyword}")
-    if len(instances) > 1 and any(frame_count(ds) > 1 for ds in instances):
+        if not ds.get("FrameOfReferenceUID"):
+            raise SeriesRefused("FrameOfReferenceUID is missing")
+    check_one_series(various, ONE_VALUE)
+    if not all(ds.get("SOPInstanceUID") for ds in instances):
+        raise SeriesRefused("SOPInstanceUID is missing")
+    if len(instances) > 1 and any(frame_count(ds) > 1 for ds in various):
         raise SeriesRefused("the series has several multi-frame images: which of them is meant is not known")
 
 
 def _fill(found: Located, stack: gate.FoundStack) -> FloatArray:
-    """Decode instance after instance into one array, dropping the encoded pixels on the way."""
+    """Decode all instances into one array, dropping the encoded pixels on the way.
+
+    Reading and converting let other threads run; most decoders do not.
+    """
     array: FloatArray = np.empty(stack.layout.shape, dtype=np.float32)
     wanted: dict[int, list[tuple[int, int]]] = {}
     for k, plane in enumerate(stack.order):
         instance, frame = found.frames[plane]
         wanted.setdefault(instance, []).append((frame, k))
-    for at, ds in enumerate(found.instances):
-        if at in wanted:
-            stored = stored_values(ds)
-            for frame, k in wanted[at]:
-                fill_modality_values(ds, frame, stored[frame], array[k])
+
+    def fill(at: int) -> None:
+        ds = found.instances[at]
+        stored = stored_values(ds)
+        for frame, k in wanted[at]:
+            fill_modality_values(ds, frame, stored[frame], array[k])
+        _drop_pixels(ds)
+
+    with ThreadPoolExecutor(min(MAX_THREADS, os.cpu_count() or 1)) as threads:
+        for _ in threads.map(fill, sorted(wanted)):
+            pass
+    for ds in found.instances:
         _drop_pixels(ds)
     return array
 
@@ -304,12 +279,3 @@ def _drop_pixels(ds: Dataset) -> None:
     for keyword in PIXEL_KEYWORDS:
         if keyword in ds:
             del ds[keyword]
-
-
-def _attributes(ds: Dataset) -> dict[str, str]:
-    found = {}
-    for keyword in ATTRIBUTES:
-        value = ds.get(keyword)
-        if value not in (None, ""):
-            found[keyword] = "\\".join(str(v) for v in value) if isinstance(value, MultiValue) else str(value)
-    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import tempfile
 import time
 from pathlib import Path
@@ -13,11 +14,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from node.commands.common import JsonOption, dump, err, out, told
 from node.commands.send import parse_address
 from node.errors import OverreadError
+from node.simulator.kinds import KINDS, Wish, make
 from node.simulator.modality import send_study
 from node.simulator.pacs import run_pacs
 from node.simulator.ris import NOTE_CHINESE, NOTE_ENGLISH, Person, admit, labs, note, order, run_ris
 from node.simulator.ris import send as send_message
-from node.simulator.studies import GeneratedStudy, generate, write
+from node.simulator.studies import GeneratedStudy, write
 from node.simulator.traffic import Event
 from node.simulator.traffic import traffic as make_traffic
 from node.simulator.traffic_plan import Faults, plan
@@ -28,17 +30,26 @@ app = typer.Typer(no_args_is_help=True, help="Simulators: modality, PACS, RIS, g
 FolderArgument = Annotated[Path, typer.Argument(help="Where everything is written.")]
 SeedOption = Annotated[int, typer.Option(help="Chooses the anatomy.")]
 AccessionOption = Annotated[str, typer.Option(help="Accession Number.")]
-SideOption = Annotated[str, typer.Option(help="left or right.")]
+SideOption = Annotated[str, typer.Option(help="left or right, for brain-mr.")]
+KindOption = Annotated[str, typer.Option(help=f"What to make: {', '.join(KINDS)}.")]
+FindingOption = Annotated[
+    bool, typer.Option("--finding", help="Show what a model looks for: an opacity, atrial fibrillation, a murmur.")
+]
 HostOption = Annotated[str, typer.Option(help="Address to listen on.")]
 
 
 @app.command()
 @told
 def study(
-    folder: FolderArgument, seed: SeedOption = 1, accession: AccessionOption = "", side: SideOption = "right"
+    folder: FolderArgument,
+    seed: SeedOption = 1,
+    accession: AccessionOption = "",
+    side: SideOption = "right",
+    kind: KindOption = "brain-mr",
+    finding: FindingOption = False,
 ) -> None:
-    """Generate a brain MR study as files."""
-    paths = write(_generated(seed, accession, side), folder)
+    """Generate a study as files."""
+    paths = write(_generated(kind, seed, accession, side, finding=finding), folder)
     out.print(f"{len(paths)} files in {folder}")
 
 
@@ -50,14 +61,16 @@ def modality(
     seed: SeedOption = 1,
     accession: AccessionOption = "",
     side: SideOption = "right",
+    kind: KindOption = "brain-mr",
+    finding: FindingOption = False,
 ) -> None:
-    """Generate a brain MR study and send it by C-STORE."""
+    """Generate a study and send it by C-STORE."""
     ae_title, host, port = parse_address(address)
-    generated = _generated(seed, accession, side)
+    generated = _generated(kind, seed, accession, side, finding=finding)
     outcomes = send_study(generated, folder, host, port, called_ae=ae_title)
     for outcome in track(outcomes, "C-STORE", total=len(generated.datasets), console=err):
         outcome.raise_for_status()
-    out.print(f"Study {generated.study_uid}: {len(generated.datasets)} images sent.")
+    out.print(f"Study {generated.study_uid}: {len(generated.datasets)} objects sent.")
 
 
 @app.command()
@@ -166,7 +179,7 @@ def _host_port(address: str) -> tuple[str, int]:
     return host, port
 
 
-def _generated(seed: int, accession: str, side: str) -> GeneratedStudy:
+def _generated(kind: str, seed: int, accession: str, side: str, *, finding: bool) -> GeneratedStudy:
     if side not in ("left", "right"):
         raise OverreadError(f"side is left or right, not {side!r}")
-    return generate(seed, accession_number=accession, side=side)
+    return make(kind, Wish(seed, Person(), accession, dt.datetime.now(), finding, side))

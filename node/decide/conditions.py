@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydicom.uid import UID
+
 
 @dataclass(frozen=True, slots=True)
 class Facts:
@@ -45,6 +47,12 @@ def _tags(facts: Facts, wanted: Any) -> bool:
     return all(matches(facts.tags.get(keyword, ""), pattern) for keyword, pattern in wanted.items())
 
 
+def _sop_class(facts: Facts, wanted: Any) -> bool:
+    """Compare the SOP class of the series' first instance: its UID, or its name such as ``CTImageStorage``."""
+    uid = facts.tags.get("SOPClassUID", "")
+    return bool(uid) and (matches(uid, wanted) or matches(UID(uid).keyword, wanted))
+
+
 CONDITIONS: Mapping[str, Condition] = {
     "modality": _attribute("modality"),
     "body_part": _attribute("body_part"),
@@ -53,6 +61,7 @@ CONDITIONS: Mapping[str, Condition] = {
     "calling_ae_title": _attribute("calling_ae_title"),
     "called_ae_title": _attribute("called_ae_title"),
     "order_priority": _attribute("order_priority"),
+    "sop_class": _sop_class,
     "tags": _tags,
 }
 

@@ -27,7 +27,8 @@ MAX_INFLATED = 1 << 29
 """A deflated data set of more than 512 MiB is refused: a megabyte can pretend to be a gigabyte."""
 
 RULE_TAGS: Mapping[int, str] = {
-    0x00080008: "ImageType", 0x00080070: "Manufacturer", 0x00080080: "InstitutionName", 0x00081010: "StationName",
+    0x00080008: "ImageType", 0x00080016: "SOPClassUID", 0x00080068: "PresentationIntentType",
+    0x00080070: "Manufacturer", 0x00080080: "InstitutionName", 0x00081010: "StationName",
     0x00081040: "InstitutionalDepartmentName", 0x00081090: "ManufacturerModelName", 0x00101010: "PatientAge",
     0x00180010: "ContrastBolusAgent", 0x00180015: "BodyPartExamined", 0x00180020: "ScanningSequence",
     0x00180021: "SequenceVariant", 0x00180023: "MRAcquisitionType", 0x00180024: "SequenceName",

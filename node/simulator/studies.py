@@ -1,4 +1,7 @@
-"""Generated studies: a hippocampus crop of a brain MR as DICOM, for the demo and the tests. Nobody was scanned."""
+"""Generated studies: a hippocampus crop of a brain MR as DICOM, for the demo and the tests. Nobody was scanned.
+
+Other kinds of study stand in :mod:`node.simulator.kinds`.
+"""
 
 from __future__ import annotations
 
@@ -83,15 +86,14 @@ def uid(entropy: str, *parts: object) -> UID:
     return UID(f"2.25.{uuid.uuid5(NAMESPACE, '|'.join((entropy, *map(str, parts)))).int}")
 
 
-def _common(entropy: str, person: Person, accession_number: str, at: dt.datetime) -> Dataset:
-    """Return what all instances share: patient, study, series, equipment, frame of reference, MR acquisition."""
+def begun(entropy: str, person: Person, accession_number: str, at: dt.datetime) -> Dataset:
+    """Return what the instances of any generated series share: patient, study, series, equipment."""
     ds = Dataset()
     if not person.name.isascii():
         ds.SpecificCharacterSet = "ISO_IR 192"
     _patient(ds, person, at)
     ds.StudyInstanceUID = uid(entropy, "study")
     ds.StudyID = "1"
-    ds.StudyDescription = "MR brain, generated"
     ds.AccessionNumber = accession_number
     ds.ReferringPhysicianName = ""
     for level in ("Study", "Series", "Acquisition", "Content"):
@@ -99,6 +101,33 @@ def _common(entropy: str, person: Person, accession_number: str, at: dt.datetime
         setattr(ds, f"{level}Time", at.strftime("%H%M%S"))
     ds.SeriesInstanceUID = uid(entropy, "series")
     ds.SeriesNumber = 1
+    ds.Manufacturer = "Overread simulator"
+    ds.ManufacturerModelName = "Phantom"
+    ds.DeviceSerialNumber = "1"
+    ds.SoftwareVersions = "1"
+    ds.InstitutionName = "Simulated hospital"
+    return ds
+
+
+def instance(common: Dataset, entropy: str, number: int, sop_class: UID) -> FileDataset:
+    """Return the beginning of one instance of a series, in a file of Explicit VR Little Endian."""
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = sop_class
+    meta.MediaStorageSOPInstanceUID = uid(entropy, "instance", number)
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    meta.ImplementationClassUID = UID(IMPLEMENTATION_CLASS_UID)
+    meta.ImplementationVersionName = IMPLEMENTATION_VERSION_NAME
+    ds = FileDataset("", copy.deepcopy(common), file_meta=meta, preamble=b"\0" * 128)
+    ds.SOPClassUID = sop_class
+    ds.SOPInstanceUID = meta.MediaStorageSOPInstanceUID
+    ds.InstanceNumber = number + 1
+    return ds
+
+
+def _common(entropy: str, person: Person, accession_number: str, at: dt.datetime) -> Dataset:
+    """Return what all slices share."""
+    ds = begun(entropy, person, accession_number, at)
+    ds.StudyDescription = "MR brain, generated"
     ds.SeriesDescription = "T1 hippocampus crop, generated"
     ds.Modality = "MR"
     ds.BodyPartExamined = "BRAIN"
@@ -106,11 +135,6 @@ def _common(entropy: str, person: Person, accession_number: str, at: dt.datetime
     ds.ProtocolName = "T1 MPRAGE crop"
     ds.FrameOfReferenceUID = uid(entropy, "frame")
     ds.PositionReferenceIndicator = ""
-    ds.Manufacturer = "Overread simulator"
-    ds.ManufacturerModelName = "Phantom"
-    ds.DeviceSerialNumber = "1"
-    ds.SoftwareVersions = "1"
-    ds.InstitutionName = "Simulated hospital"
     _acquisition(ds)
     return ds
 
@@ -152,16 +176,7 @@ def _acquisition(ds: Dataset) -> None:
 
 
 def _instance(common: Dataset, entropy: str, number: int, pixels: npt.NDArray[np.uint16], side: str) -> FileDataset:
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = MRImageStorage
-    meta.MediaStorageSOPInstanceUID = uid(entropy, "instance", number)
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    meta.ImplementationClassUID = UID(IMPLEMENTATION_CLASS_UID)
-    meta.ImplementationVersionName = IMPLEMENTATION_VERSION_NAME
-    ds = FileDataset("", copy.deepcopy(common), file_meta=meta, preamble=b"\0" * 128)
-    ds.SOPClassUID = MRImageStorage
-    ds.SOPInstanceUID = meta.MediaStorageSOPInstanceUID
-    ds.InstanceNumber = number + 1
+    ds = instance(common, entropy, number, MRImageStorage)
     ds.Rows, ds.Columns = pixels.shape
     ds.ImagePositionPatient = _position(pixels.shape, number, side)
     ds.SliceLocation = ds.ImagePositionPatient[2]

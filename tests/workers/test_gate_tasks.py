@@ -12,14 +12,17 @@ from sqlalchemy import select
 
 from models.contracts import InputDeclined, ModelCard, Prediction, Source, Volume, expect
 from models.geometry import is_sheared
+from models.running.options import RunOptions
 from node.records.schema import Event, Instance, Job
 from node.records.states import JobState, StudyState
 from node.settings import NodeSection, Settings
 from tests import factories
+from tests.workers.shelf import Shelf
 from tests.workers.stacks import Uneven, single_frames
 from tests.workers.synthetic import CARD, SEGMENTS, write
 from workers import predictions, tasks
 from workers.context import SPOOL, Context
+from workers.inferring import Direct
 from workers.results.headers import check_planes
 
 STACK = Uneven([0, 2.5, 5, 7.5, 10, 12.5], lean=(0.3, 0.1))
@@ -51,7 +54,9 @@ def context(tmp_path: Path) -> Iterator[Context]:
 
 
 def _job(context: Context, model: Drawing) -> str:
-    context._models["hippocampus"] = model
+    context.inferrer = Direct(Shelf(hippocampus=model), RunOptions(device="cpu"))
+    context.catalogue = Shelf(hippocampus=model)
+    context.broker.send = lambda task: None  # type: ignore[method-assign]
     paths = write(context.root / SPOOL, single_frames(STACK))
     with context.records.write() as session:
         study = factories.study(session, state=StudyState.ANALYSING)

@@ -27,7 +27,8 @@ from pydicom.uid import (
 )
 
 from tests.workers.synthetic import ORIENTATIONS, Phantom, multi_frame, single_frames, write
-from workers.load import ATTRIBUTES, LoadedSeries, read_headers, read_series
+from workers.instances import ATTRIBUTES
+from workers.load import LoadedSeries, read_headers, read_series
 
 
 def _check(loaded: LoadedSeries, phantom: Phantom) -> None:

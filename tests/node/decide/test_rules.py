@@ -26,6 +26,51 @@ def test_the_default_rules_want_brain_mr_and_hippocampus_crops(facts: Facts) -> 
     assert [wanted.model for wanted in decide(DEFAULT_RULES, facts)] == ["hippocampus"]
 
 
+@pytest.mark.parametrize(
+    "facts",
+    [
+        Facts(modality="DX", body_part="CHEST"),
+        Facts(modality="CR", body_part="Thorax"),
+        Facts(modality="DX", body_part="CHEST", tags={"PresentationIntentType": "FOR PRESENTATION"}),
+    ],
+)
+def test_the_default_rules_want_chest_radiographs(facts: Facts) -> None:
+    assert [wanted.model for wanted in decide(DEFAULT_RULES, facts)] == ["chest-xray-pneumonia"]
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        Facts(modality="DX", body_part="CHEST", tags={"PresentationIntentType": "FOR PROCESSING"}),
+        Facts(modality="DX", body_part="HAND"),
+        Facts(modality="DX"),
+        Facts(modality="US", body_part="CHEST"),
+    ],
+)
+def test_the_default_rules_leave_raw_data_and_other_parts_of_the_body_alone(facts: Facts) -> None:
+    assert decide(DEFAULT_RULES, facts) == []
+
+
+def test_the_default_rules_want_ecgs_of_any_kind() -> None:
+    assert [wanted.model for wanted in decide(DEFAULT_RULES, Facts(modality="ECG"))] == ["ecg-af"]
+
+
+def test_the_default_rules_leave_sounds_alone() -> None:
+    for number in (1, 2):
+        facts = Facts(modality="AU", tags={"SOPClassUID": f"1.2.840.10008.5.1.4.1.1.9.4.{number}"})
+        assert decide(DEFAULT_RULES, facts) == []
+
+
+def test_a_sop_class_is_asked_for_by_its_uid_or_its_name() -> None:
+    sound = Facts(modality="AU", tags={"SOPClassUID": "1.2.840.10008.5.1.4.1.1.9.4.2"})
+    voice = Facts(modality="AU", tags={"SOPClassUID": "1.2.840.10008.5.1.4.1.1.9.4.1"})
+    for wanted in ("GeneralAudioWaveformStorage", "1.2.840.10008.5.1.4.1.1.9.4.2", ["general*"]):
+        rule = Rule(name="r", when={"sop_class": wanted}, run=("m",))
+        assert decide([rule], sound)
+        assert not decide([rule], voice)
+        assert not decide([rule], Facts(modality="AU"))
+
+
 @pytest.mark.parametrize("facts", [Facts(modality="CT", body_part="BRAIN"), Facts(modality="MR", body_part="KNEE")])
 def test_the_default_rules_leave_other_studies_alone(facts: Facts) -> None:
     assert decide(DEFAULT_RULES, facts) == []
