@@ -1,7 +1,8 @@
 """The Celery application of a worker: the tasks of :mod:`workers.tasks` under their names, and their process.
 
-One process runs one task at a time in its main thread (Celery's solo pool): CUDA does not survive a fork, and a GPU is
-not shared better by more threads. More workers are more processes.
+One process takes one task at a time in its main thread (Celery's solo pool). Beside it: the process that runs the
+models (:mod:`models.running`), a thread that reads what comes next, one that finishes what was inferred, and one that
+renews leases. More workers are more of all that.
 """
 
 from __future__ import annotations
@@ -14,10 +15,14 @@ from collections.abc import Callable, Mapping
 from celery import Celery
 from celery.signals import worker_ready, worker_shutdown
 
+from models.running.process import ModelProcess
 from node.broker import ANALYSE, BUILD, CPU, GPU, INFER, broker_url, celery_app
 from node.settings import Settings
 from workers import tasks
-from workers.context import Context
+from workers.ahead import Ahead
+from workers.context import Context, share_cores
+from workers.finishing import InBackground
+from workers.inferring import Isolated, options_of
 
 TASKS: Mapping[str, Callable[[Context, str], None]] = {
     INFER: tasks.infer,
@@ -47,8 +52,12 @@ def _bound(context: Context, function: Callable[[Context, str], None]) -> Callab
 
 def run_worker(settings: Settings, name: str, queues: tuple[str, ...] = QUEUES) -> None:
     """Run one worker until SIGTERM, which lets the present task end."""
+    share_cores(settings)
     # A restarted worker is another one: its predecessor's leases must not look like its own.
     context = Context(settings, f"{name}@{socket.gethostname()}.{os.getpid()}.{uuid.uuid4().hex[:6]}")
+    if GPU in queues:
+        set_out(context, name)
+    context.builds = CPU in queues
     app = create_app(context)
 
     @worker_ready.connect(weak=False)  # type: ignore[misc,untyped-decorator,unused-ignore]
@@ -57,9 +66,23 @@ def run_worker(settings: Settings, name: str, queues: tuple[str, ...] = QUEUES) 
 
     @worker_shutdown.connect(weak=False)  # type: ignore[misc,untyped-decorator,unused-ignore]
     def shutdown(**_: object) -> None:
+        context.close()
         context.log.info("worker.stopped")
 
     context.records.migrate()
-    context.register_models()
+    if GPU in queues:
+        context.register_models()
     options = ["-P", "solo", "--without-gossip", "--without-mingle", "--without-heartbeat", "-l", "WARNING"]
     app.worker_main(["--quiet", "worker", "-Q", ",".join(queues), "-n", f"{name}@%h", *options])
+
+
+def set_out(context: Context, name: str) -> None:
+    """Give a worker its process for models and the threads that keep that one busy.
+
+    Called in the main thread, which lasts as long as the worker.
+    """
+    process = ModelProcess(options_of(context.settings, name), context.settings.workers.timeout_seconds)
+    context.inferrer = Isolated(process, context.log)
+    context.inferrer.start()
+    context.finisher = InBackground(context.log)
+    context.ahead = Ahead(context.read)

@@ -1,74 +1,120 @@
-"""What a worker process holds: settings, records, its end of the broker, and the models that it has loaded."""
+"""What a worker process holds: settings, records, its end of the broker, and the process that runs its models."""
 
 from __future__ import annotations
 
 import dataclasses
+import os
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from pydicom import Dataset
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from models import catalog
-from models.contracts import Model
-from models.runtime import set_threads
+from models import machine
+from models.contracts import ModelCard
+from models.running import opening
+from models.running.answers import reason_of
+from models.running.opening import Lists
 from node import logs
 from node.broker import Broker, broker_url
-from node.records import jobs
 from node.records.engine import Records
 from node.records.schema import Instance, Job, ModelRegistration, now
 from node.settings import Settings
+from workers import inferring, inputs
+from workers.ahead import Ahead
+from workers.finishing import AtOnce, Finisher
+from workers.inferring import Inferrer
+from workers.leases import Leases
 from workers.load import read_headers
 
 SPOOL = "spool"
 """The spool's folder below the root (:mod:`node.storage`)."""
 
 KEPT_HEADERS = 4
-"""Series whose headers are kept between inference and building."""
+"""Series whose headers are kept between inference and building, besides those of a batch."""
 
 
 class Context:
-    """One per worker process."""
+    """One per worker process.
 
-    def __init__(self, settings: Settings, name: str) -> None:
+    As it is made, it does everything in turn and in its own process, as tests want it; :mod:`workers.app` gives it a
+    process for its models, a thread that reads ahead, and one that finishes.
+
+    Parameters
+    ----------
+    name
+        The worker's, under which it holds leases.
+    catalogue
+        Where cards come from, and models that are run in this process.
+    """
+
+    def __init__(self, settings: Settings, name: str, catalogue: Lists | None = None) -> None:
         self.settings = settings
         self.name = name
         self.records = Records(settings.database_url)
         self.broker = Broker(broker_url(settings))
         self.log = logs.get("worker").bind(worker=name)
-        if settings.workers.threads:
-            set_threads(settings.workers.threads)
-        self._models: dict[str, Model] = {}
+        self.catalogue: Lists = catalogue or opening.open_catalogue(self.root / inferring.SITE_MODELS)
+        self.inferrer: Inferrer = inferring.Direct(self.catalogue, inferring.options_of(settings))
+        self.finisher: Finisher = AtOnce()
+        self.ahead: Ahead | None = None
+        self.leases = Leases(self.records, name, settings.workers.lease_seconds, self.log)
+        self.reporting = threading.RLock()
+        self.builds = False
         self._headers: dict[str, tuple[Dataset, ...]] = {}
+        self._headers_lock = threading.Lock()
 
-    def model(self, name: str) -> Model:
-        """Return a model, loaded once and kept."""
-        if name not in self._models:
-            self._models[name] = catalog.load(name, self.settings.workers.device)
-        return self._models[name]
+    def close(self) -> None:
+        """End what the worker started, after what it has in hand."""
+        if self.ahead is not None:
+            self.ahead.close()
+        self.finisher.close()
+        self.inferrer.close()
+        self.leases.close()
 
     def register_models(self) -> None:
-        """Load every model of the catalogue and tell the node what can run here."""
-        for name in catalog.names():
-            card = self.model(name).card
-            row = ModelRegistration(
-                name=name, version=card.version, card=dataclasses.asdict(card), worker=self.name, seen_at=now()
-            )
+        """Tell the node what can run here, from the cards; what cannot is told with the reason."""
+        for name in self.catalogue.names():
+            row = self._registration(name)
             with self.records.write() as session:
                 session.merge(row)
 
+    def _registration(self, name: str) -> ModelRegistration:
+        try:
+            card = self.catalogue.card(name)
+            reason = self.catalogue.unusable(name)
+        except Exception as exc:
+            card, reason = None, reason_of(exc)
+        said: dict[str, Any] = dataclasses.asdict(card) if card is not None else {"title": name}
+        if reason:
+            self.log.error("model.unusable", model=name, reason=reason)
+            said |= {"unusable": reason, "limits": [f"Not usable on {self.name}: {reason}."]}
+        version = card.version if card is not None else ""
+        return ModelRegistration(name=name, version=version, card=said, worker=self.name, seen_at=now())
+
+    def card(self, model: str) -> ModelCard:
+        """Return the card of a model as it is now."""
+        return self.catalogue.card(model)
+
+    def read(self, job: Job) -> inputs.Loaded:
+        """Read the series of a job as the model wants it."""
+        with self.records.read() as session:
+            paths = self.paths(session, job)
+        return inputs.read(paths, self.card(job.model).requirements)
+
     def keep_headers(self, job: str, headers: tuple[Dataset, ...]) -> None:
         """Remember the headers of a job's series until its results are built."""
-        self._headers[job] = headers
-        while len(self._headers) > KEPT_HEADERS:
-            del self._headers[next(iter(self._headers))]
+        with self._headers_lock:
+            self._headers[job] = headers
+            while len(self._headers) > KEPT_HEADERS:
+                del self._headers[next(iter(self._headers))]
 
     def headers(self, session: Session, job: Job) -> tuple[Dataset, ...]:
         """Return the headers of a job's series, in slice order: remembered, or read again."""
-        kept = self._headers.pop(job.id, None)
+        with self._headers_lock:
+            kept = self._headers.pop(job.id, None)
         return read_headers(self.paths(session, job)) if kept is None else kept
 
     def paths(self, session: Session, job: Job) -> list[Path]:
@@ -85,25 +131,13 @@ class Context:
         """The node's root."""
         return self.settings.node.root
 
-    @contextmanager
-    def lease(self, job: str, worker: str) -> Iterator[None]:
-        """Keep a job's lease alive while the body runs; a worker that is killed stops renewing."""
-        seconds = self.settings.workers.lease_seconds
-        ended = threading.Event()
 
-        def renew() -> None:
-            while not ended.wait(seconds / 3):
-                try:
-                    with self.records.write() as session:
-                        if not jobs.renew(session, job, worker, seconds):
-                            return
-                except Exception as exc:
-                    self.log.warning("lease.not_renewed", job=job, error=exc)
+def share_cores(settings: Settings) -> None:
+    """Set what OpenMP reads when a library loads it, here and in the process for models; the environment goes first.
 
-        thread = threading.Thread(target=renew, name="lease", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            ended.set()
-            thread.join()
+    Threads that wait sleep instead of spinning: a worker's processes share the cores with each other and with the rest
+    of the node, and a thread that spins keeps the one from its core that it waits for.
+    """
+    threads = machine.threads_for(settings.workers.threads, settings.workers.processes)
+    os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -5,53 +5,42 @@ A task's message carries an id. What is to be done, and whether it is still to b
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-
-from sqlalchemy.orm import Session
-
-from models.contracts import InputDeclined, ModelError, Prediction
 from models.notes import engines
-from models.outputs import check_output
 from node.broker import BUILD, Task
-from node.errors import BrokerUnavailable, OverreadError
+from node.errors import BrokerUnavailable
 from node.records import jobs, timeline
 from node.records.notes import fail_analysis, queued_for_patient, save_analysis, studies_for_note
 from node.records.schema import Job, Note, Study
 from node.records.states import JobState, NoteState
-from workers import gather, inputs, predictions, report
+from workers import gather, inference, report
 from workers.context import Context
+from workers.inference import Claimed, reason_of
 
 
 def infer(context: Context, job_id: str) -> None:
-    """Claim, load, check, predict, keep; then ask for the results to be built."""
-    with context.records.write() as session:
-        job = jobs.claim(session, job_id, context.name, context.settings.workers.lease_seconds)
-        priority = jobs.urgency(job) if job is not None else ""
-    if job is None:
+    """Claim, read, check, predict, keep; then have the results built."""
+    inference.infer(context, job_id, _then)
+
+
+def _then(context: Context, claimed: Claimed) -> None:
+    """Build the results here if this worker builds and nothing else waits for it; else ask for it."""
+    job = claimed.job
+    if context.builds and not context.finisher.behind:
+        build(context, job.id)
         return
-    path = f"predictions/{job_id}.{job.attempts}"
-    began = time.perf_counter()
     try:
-        with context.lease(job_id, context.name):
-            prediction, planes = _predict(context, job)
-            predictions.save(prediction, context.model(job.model).card, context.root / path, planes)
-    except InputDeclined as exc:
-        reason = str(exc)
-        _if_held(context, job_id, lambda session, held: jobs.decline(session, held, reason))
-    except Exception as exc:
-        reason = _reason(exc)
-        limit = context.settings.workers.max_attempts
-        context.log.error("job.failed", job=job_id, model=job.model, attempt=job.attempts, reason=reason)
-        _if_held(context, job_id, lambda session, held: jobs.retry_or_fail(session, held, reason, limit))
-    else:
-        _if_held(context, job_id, lambda session, held: _inferred(context, session, held, prediction, path))
-        _send(context, Task(BUILD, job_id, job.attempts, priority))
-        context.log.info("job.inferred", job=job_id, model=job.model, seconds=round(time.perf_counter() - began, 3))
+        context.broker.send(Task(BUILD, job.id, job.attempts, claimed.urgency))
+    except BrokerUnavailable as exc:  # the gateway asks again from the records
+        context.log.warning("broker.unavailable", error=exc)
 
 
 def build(context: Context, job_id: str) -> None:
-    """Merge findings with the record, build the result objects, queue their deliveries."""
+    """Merge findings with the record, build the result objects, queue their deliveries; one job at a time."""
+    with context.reporting:
+        _build(context, job_id)
+
+
+def _build(context: Context, job_id: str) -> None:
     with context.records.read() as session:
         job = session.get(Job, job_id)
         if job is None or job.state is not JobState.INFERRED:
@@ -67,7 +56,7 @@ def build(context: Context, job_id: str) -> None:
     except OSError as exc:  # a full or failing disk: the job stays INFERRED and is asked for again
         context.log.error("build.postponed", job=job_id, error=exc)
     except Exception as exc:
-        _build_failed(context, job, _reason(exc))
+        _build_failed(context, job, reason_of(exc))
 
 
 def _build_failed(context: Context, job: Job, why: str) -> None:
@@ -81,6 +70,11 @@ def _build_failed(context: Context, job: Job, why: str) -> None:
 
 def analyse(context: Context, note_id: str) -> None:
     """Find the facts of a note; reports that it concerns are looked at again."""
+    with context.reporting:
+        _analyse(context, note_id)
+
+
+def _analyse(context: Context, note_id: str) -> None:
     with context.records.read() as session:
         note = session.get(Note, int(note_id))
         if note is None or note.state is not NoteState.QUEUED:
@@ -90,7 +84,7 @@ def analyse(context: Context, note_id: str) -> None:
     try:
         analysis = engines.load(wanted.engine, wanted.model).analyze(text)
     except Exception as exc:  # a report without this note is better than none
-        _note_failed(context, note.id, text, _reason(exc))
+        _note_failed(context, note.id, text, reason_of(exc))
         return
     with context.records.write() as session:
         note = session.get_one(Note, int(note_id))
@@ -112,44 +106,3 @@ def _note_failed(context: Context, note_id: int, text: str, reason: str) -> None
         timeline.add(session, "note.failed", line, message=note.message_fk, level="error")
         for study in studies_for_note(session, note):
             timeline.add(session, "note.failed", line, study=study, level="error")
-
-
-def _predict(context: Context, job: Job) -> tuple[Prediction, str]:
-    """Give the prediction on the slices of the series, and the digest of where these lie."""
-    with context.records.read() as session:
-        paths = context.paths(session, job)
-    model = context.model(job.model)
-    loaded = inputs.read(paths, model.card.requirements)
-    context.keep_headers(job.id, loaded.sources)
-    model.check(loaded.source)
-    prediction = model.predict(loaded.source)
-    check_output(prediction)
-    return loaded.bring_back(prediction), loaded.planes
-
-
-def _inferred(context: Context, session: Session, job: Job, prediction: Prediction, path: str) -> None:
-    findings = [predictions.to_json(finding) for finding in prediction.findings]
-    version = context.model(job.model).card.version
-    jobs.infer_done(
-        session, job, version=version, prediction=path, findings=findings, warnings=list(prediction.warnings)
-    )
-
-
-def _if_held(context: Context, job_id: str, record: Callable[[Session, Job], None]) -> None:
-    """Record an outcome, unless the lease was lost: then the job is somebody else's."""
-    with context.records.write() as session:
-        job = jobs.held(session, job_id, context.name)
-        if job is not None:
-            record(session, job)
-
-
-def _send(context: Context, task: Task) -> None:
-    try:
-        context.broker.send(task)
-    except BrokerUnavailable as exc:  # the gateway asks again from the records
-        context.log.warning("broker.unavailable", error=exc)
-
-
-def _reason(exc: Exception) -> str:
-    """Foreign exception texts may quote the input: only the class is told."""
-    return str(exc) if isinstance(exc, OverreadError | ModelError) else f"internal error ({type(exc).__name__})"
