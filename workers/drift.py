@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from pydicom.dataset import Dataset
@@ -12,6 +13,19 @@ from models.contracts import FloatArray, Prediction, Radiograph, Record, Source,
 
 MAX_VALUES = 200_000
 """Values of an array that statistics are taken of: every n-th beyond it, for speed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The numbers of one run, and on which scanner its images were made."""
+
+    scanner: str
+    numbers: Mapping[str, float]
+
+
+def seen(source: Source, sources: Sequence[Dataset], prediction: Prediction) -> Seen:
+    """Measure one run."""
+    return Seen(scanner_of(sources), numbers_of(source, prediction))
 
 
 def scanner_of(sources: Sequence[Dataset]) -> str:

@@ -17,9 +17,10 @@ from models.contracts import InputDeclined, ModelCard, ModelError, Prediction, S
 from models.outputs import check_output
 from models.running.answers import Answers, Failure, Outcome
 from node.errors import OverreadError
+from node.records import drift as samples
 from node.records import jobs
 from node.records.schema import Job
-from workers import ahead, inputs, predictions
+from workers import ahead, drift, inputs, predictions
 from workers.context import Context
 from workers.record import record_of
 
@@ -138,7 +139,7 @@ def _finish(context: Context, read: Sequence[Read], answers: Answers, then: Call
     inferred = [
         item.claimed
         for item, outcome in zip(read, answers.outcomes, strict=True)
-        if _end(context, item.claimed, _kept(context, item, outcome, answers.card), answers.card)
+        if _end(context, item.claimed, _kept(context, item, outcome, answers.card), answers.card, item)
     ]
     for claimed in inferred:
         then(context, claimed)
@@ -160,8 +161,11 @@ def _kept(context: Context, item: Read, outcome: Outcome, card: ModelCard | None
     return prediction
 
 
-def _end(context: Context, claimed: Claimed, outcome: Outcome, card: ModelCard | None = None) -> bool:
+def _end(
+    context: Context, claimed: Claimed, outcome: Outcome, card: ModelCard | None = None, item: Read | None = None
+) -> bool:
     """Record an outcome, unless the lease was lost: then the job is somebody else's. Whether there is a prediction."""
+    seen = _seen(context, item, outcome)
     job, failed = claimed.job, isinstance(outcome, Failure) and not outcome.declined
     if isinstance(outcome, Failure) and failed:
         reason = outcome.reason
@@ -172,6 +176,8 @@ def _end(context: Context, claimed: Claimed, outcome: Outcome, card: ModelCard |
             if held is None:
                 return False
             _record(context, session, held, claimed, outcome, card)
+            if seen is not None and card is not None:
+                samples.keep(session, held, card.name, card.version, seen.scanner, seen.numbers)
     except Exception as exc:  # the records are away: the lease runs out, and the job is asked for again
         context.log.error("job.not_recorded", job=job.id, error=exc)
         return False
@@ -182,6 +188,17 @@ def _end(context: Context, claimed: Claimed, outcome: Outcome, card: ModelCard |
     seconds = round(time.perf_counter() - claimed.began, 3)
     context.log.info("job.inferred", job=job.id, model=job.model, seconds=seconds)
     return True
+
+
+def _seen(context: Context, item: Read | None, outcome: Outcome) -> drift.Seen | None:
+    """Give the numbers that drift is watched by; a fault in them must not cost the prediction."""
+    if item is None or not isinstance(outcome, Prediction):
+        return None
+    try:
+        return drift.seen(item.source, item.loaded.sources, outcome)
+    except Exception as exc:
+        context.log.warning("drift.not_measured", job=item.claimed.job.id, error=exc)
+        return None
 
 
 def _record(
