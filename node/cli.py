@@ -27,6 +27,7 @@ from node.commands import (
     send,
     simulate,
     study,
+    watch,
 )
 from node.commands.common import ConfigOption, JsonOption, dump, load, table, told
 from node.errors import OverreadError
@@ -203,6 +204,10 @@ def list_models(config: ConfigOption = None, json: JsonOption = False) -> None:
         return
     columns = ["name", "version", "title", "modality", "licence", "origin"]
     table(columns, [[report.cell(row[column]) for column in columns] for row in rows])
+
+
+models_app.command("shadow")(watch.shadow)
+models_app.command("drift")(watch.drift)
 
 
 @models_app.command("import")

@@ -91,7 +91,9 @@ def _decisions(settings: Settings, dataset: Dataset, **known: str) -> list[dict[
             "rule": item.rule,
             "model": item.model,
             "priority": item.priority,
-            "destinations": ", ".join(item.destinations) or everywhere,
+            "destinations": "(shadow: published nowhere)"
+            if item.shadow
+            else ", ".join(item.destinations) or everywhere,
         }
         for item in wanted
     ]

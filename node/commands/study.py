@@ -53,6 +53,9 @@ def show(study: StudyArgument, config: ConfigOption = None, json: JsonOption = F
         out.print(printable(line), markup=False, highlight=False)
     columns = ["model", "version", "state", "reason", "attempts"]
     table(columns, [[job[column] for column in columns] for job in data["jobs"]])
+    if data["shadow_jobs"]:
+        out.print("In shadow, published nowhere:", highlight=False)
+        table(columns, [[job[column] for column in columns] for job in data["shadow_jobs"]])
     said = [[job["model"], text] for job in data["jobs"] for text in _said(job)]
     table(["model", "finding or limit"], said)
     columns = ["kind", "uid", "destination", "state", "attempts", "status", "reason"]
@@ -129,6 +132,7 @@ def details(session: Session, study: Study) -> dict[str, Any]:
         **shortfall(session.get(Shortfall, study.id)),
         "expectations": [_expectation(item) for item in expectations.of_study(session, study.uid)],
         "jobs": [_job(job) for job in study.jobs],
+        "shadow_jobs": [_job(job) for job in study.shadow_jobs],
         "deliveries": [row for job in study.jobs for row in _deliveries(job)],
         "timeline": [
             {

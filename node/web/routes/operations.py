@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
 from sqlalchemy.orm import Session
 
-from node.records import attention, message_views, timeline, views
+from node.records import attention, message_views, shadow, timeline, views
 from node.web import inbox
 from node.web.pages import Part
 from node.web.site import Site, TheSite
@@ -41,4 +41,5 @@ def _context(session: Session, site: Site) -> dict[str, Any]:
         "doubts": attention.open_doubts(session),
         "delays": message_views.delays(session),
         "waiting": inbox.waiting(site.settings.node.root),
+        "shadows": shadow.summary(session),
     }
