@@ -11,7 +11,7 @@ import torch
 from models.contracts import Trace
 from models.explain import saliency
 from models.signals.ecg.preparing import RATE_HZ
-from models.signals.ecg.reading import fibrillation_logit, logits_of, make_window
+from models.signals.ecg.reading import details_of, fibrillation_logit, logits_of, make_window
 from models.signals.filters import Array
 from models.signals.qrs import Beats
 
@@ -25,16 +25,19 @@ def window_importance(
 ) -> tuple[npt.NDArray[np.float64], float]:
     """What the log-odds of fibrillation lose where a stretch of one window is blanked, and the step in seconds.
 
-    A blanked stretch is flat and has no beats, so its intervals are taken from the network too.
+    A blanked stretch is flat and has no beats, so its intervals are taken from the network too. What the forests read
+    is held: a flat stretch would be a new kind of noise to them.
     """
     length = samples.shape[-1]
     width, step = max(1, round(_WIDTH_SHARE * length)), max(1, round(_STEP_SHARE * length))
 
+    details = details_of(samples, beats)
+
     def blanked(spans: Sequence[saliency.Span]) -> Array:
-        windows = [make_window(samples, beats, gap=span) for span in spans]
+        windows = [make_window(samples, beats, gap=span, details=details) for span in spans]
         return np.asarray(fibrillation_logit(logits_of(networks, windows, device)).mean(axis=0))
 
-    whole = logits_of(networks, [make_window(samples, beats)], device)
+    whole = logits_of(networks, [make_window(samples, beats, details=details)], device)
     answer = float(fibrillation_logit(whole).mean())
     return saliency.losses(answer, blanked, length, width, step), step / RATE_HZ
 

@@ -15,7 +15,16 @@ from models.signals import calibrated
 from models.signals.ecg import parts
 from models.signals.ecg.intervals import rate_per_minute
 from models.signals.ecg.preparing import RATE_HZ, prepare
-from models.signals.ecg.reading import SHORTEST, WINDOW, Window, fibrillation_logit, logits_of, make_window, spans
+from models.signals.ecg.reading import (
+    SHORTEST,
+    WINDOW,
+    Window,
+    details_of,
+    fibrillation_logit,
+    logits_of,
+    make_window,
+    spans,
+)
 from models.signals.ecg.reporting import METHOD, rate_measurement
 from models.signals.filters import Array
 from models.signals.qrs import find_beats
@@ -72,7 +81,8 @@ def _windows(waveform: Waveform) -> Iterator[tuple[Window, float]]:
     for first, last in spans(waveform.array.shape[1], size, round(SHORTEST / RATE_HZ * waveform.rate_hz)):
         samples = prepare(waveform.array[:1, first:last], waveform.rate_hz)[:, :WINDOW]
         beats = find_beats(samples, RATE_HZ)
-        yield make_window(samples, beats, WINDOW), rate_per_minute(beats, RATE_HZ) or 0.0
+        window = make_window(samples, beats, WINDOW, details=details_of(samples, beats))
+        yield window, rate_per_minute(beats, RATE_HZ) or 0.0
 
 
 def _course(waveform: Waveform, kind: _Kind, noise_threshold: float, device: torch.device) -> Course:
@@ -151,6 +161,7 @@ def read_long(waveform: Waveform, kind: _Kind, noise_threshold: float, device: t
         traces=(_trace(each, course.readable),),
         scores={
             "probability": found.probability,
+            "threshold": kind.operating.threshold,
             "out_of_scope": float(np.median(course.distance)),
             "noise": float(course.noise.mean()),
             "uncertainty": found.spread,

@@ -15,6 +15,7 @@ from models.contracts import InputDeclined, ModelCard, Prediction, Source, Wavef
 from models.signals import calibrated
 from models.signals.ecg import parts
 from models.signals.ecg.explaining import importance_trace
+from models.signals.ecg.forest import RhythmMember
 from models.signals.ecg.long_records import read_long
 from models.signals.ecg.network import RhythmNetwork
 from models.signals.ecg.preparing import RATE_HZ, prepare
@@ -31,11 +32,11 @@ _KINDS = ("single", "twelve")
 
 
 class RhythmEnsemble(torch.nn.Module):
-    """The networks for single leads and those for twelve, in one file of weights."""
+    """The members for single leads and the networks for twelve, in one file of weights."""
 
     def __init__(self, members: int = MEMBERS) -> None:
         super().__init__()
-        self.single = torch.nn.ModuleList(RhythmNetwork() for _ in range(members))
+        self.single = torch.nn.ModuleList(RhythmMember() for _ in range(members))
         self.twelve = torch.nn.ModuleList(RhythmNetwork() for _ in range(members))
 
 
@@ -168,7 +169,8 @@ class RhythmModel:
             warnings=strip_warnings(strip.waveform, strip.samples, strip.beats, logits, present=present),
             traces=(trace,),
             scores={
-                "probability": found.probability, "out_of_scope": distance, "noise": noise, "uncertainty": found.spread
+                "probability": found.probability, "threshold": strip.kind.operating.threshold, "out_of_scope": distance,
+                "noise": noise, "uncertainty": found.spread,
             },
         )  # fmt: skip
 

@@ -84,7 +84,7 @@ class RhythmNetwork(nn.Module):
         signal
             ``[batch, lead, sample]``; the number of samples is a multiple of :data:`STRIDE`.
         numbers
-            ``[batch, number]``, see :data:`models.signals.ecg.intervals.NAMES`.
+            ``[batch, number]``, the first as :data:`models.signals.ecg.intervals.NAMES` says; what follows is not read.
         length
             ``[batch]``: samples that are signal; what follows is padding.
 
@@ -101,5 +101,6 @@ class RhythmNetwork(nn.Module):
         weights = self.attention(steps).squeeze(-1).masked_fill(~there, float("-inf")).softmax(dim=1)
         attended = (steps * weights.unsqueeze(-1)).sum(dim=1)
         share = there.float() / there.sum(dim=1, keepdim=True).clamp(min=1)
-        joined = torch.cat([attended, (steps * share.unsqueeze(-1)).sum(dim=1), self.numbers(numbers)], dim=1)
+        mean, known = (steps * share.unsqueeze(-1)).sum(dim=1), self.numbers(numbers[:, : len(NAMES)])
+        joined = torch.cat([attended, mean, known], dim=1)
         return torch.cat([self.rhythm(joined), self.noise(joined)], dim=1)

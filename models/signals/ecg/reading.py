@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from models.signals.ecg.details import NAMES as DETAILS
+from models.signals.ecg.details import describe_details
 from models.signals.ecg.intervals import describe
 from models.signals.ecg.network import FIBRILLATION, STRIDE
 from models.signals.ecg.preparing import RATE_HZ
@@ -34,14 +36,28 @@ class Window:
         See :data:`models.signals.ecg.intervals.NAMES`.
     length
         Samples before the padding.
+    details
+        See :mod:`models.signals.ecg.details`; 0 where there are several leads.
     """
 
     signal: npt.NDArray[np.float32]
     numbers: npt.NDArray[np.float32]
     length: int
+    details: npt.NDArray[np.float32]
+
+    @property
+    def described(self) -> npt.NDArray[np.float32]:
+        """Numbers and details in one row, as the networks and the forests get them."""
+        return np.concatenate([self.numbers, self.details])
 
 
-def make_window(samples: Array, beats: Beats, size: int | None = None, gap: tuple[int, int] | None = None) -> Window:
+def make_window(
+    samples: Array,
+    beats: Beats,
+    size: int | None = None,
+    gap: tuple[int, int] | None = None,
+    details: npt.NDArray[np.float32] | None = None,
+) -> Window:
     """Make a window of ``[lead, sample]`` with the beats in it.
 
     Parameters
@@ -50,6 +66,8 @@ def make_window(samples: Array, beats: Beats, size: int | None = None, gap: tupl
         Samples to pad it to.
     gap
         A stretch to blank, as first sample and first one after it.
+    details
+        As :func:`details_of` gives them; without them they are 0.
     """
     length = samples.shape[-1]
     padded = size or -(-length // STRIDE) * STRIDE
@@ -57,7 +75,13 @@ def make_window(samples: Array, beats: Beats, size: int | None = None, gap: tupl
     signal[:, :length] = samples
     if gap:
         signal[:, slice(*gap)] = 0.0
-    return Window(signal, describe(samples, beats, RATE_HZ, gap).astype(np.float32), length)
+    known = np.zeros(len(DETAILS), dtype=np.float32) if details is None else details
+    return Window(signal, describe(samples, beats, RATE_HZ, gap).astype(np.float32), length, known)
+
+
+def details_of(samples: Array, beats: Beats) -> npt.NDArray[np.float32] | None:
+    """Details of a single lead, ``[1, sample]``; None of several, whose networks have no forests."""
+    return describe_details(samples[0], beats, RATE_HZ) if samples.shape[0] == 1 else None
 
 
 def spans(length: int, window: int = WINDOW, shortest: int = SHORTEST) -> list[tuple[int, int]]:
@@ -71,10 +95,11 @@ def spans(length: int, window: int = WINDOW, shortest: int = SHORTEST) -> list[t
 
 def windows_of(samples: Array, beats: Beats, window: int = WINDOW) -> list[Window]:
     """Cut a prepared record into windows."""
-    return [
-        make_window(samples[:, first:last], beats[(beats >= first) & (beats < last)] - first)
-        for first, last in spans(samples.shape[-1], window)
-    ]
+    found = []
+    for first, last in spans(samples.shape[-1], window):
+        part, inside = samples[:, first:last], beats[(beats >= first) & (beats < last)] - first
+        found.append(make_window(part, inside, details=details_of(part, inside)))
+    return found
 
 
 def logits_of(networks: Sequence[torch.nn.Module], windows: Sequence[Window], device: torch.device) -> Array:
@@ -94,7 +119,7 @@ def logits_of(networks: Sequence[torch.nn.Module], windows: Sequence[Window], de
     with torch.inference_mode():
         for chosen in by_shape.values():
             signal = torch.from_numpy(np.stack([windows[at].signal for at in chosen])).to(device)
-            numbers = torch.from_numpy(np.stack([windows[at].numbers for at in chosen])).to(device)
+            numbers = torch.from_numpy(np.stack([windows[at].described for at in chosen])).to(device)
             length = torch.tensor([windows[at].length for at in chosen], device=device)
             for number, network in enumerate(networks):
                 out[number, chosen] = network(signal, numbers, length).double().cpu().numpy()

@@ -136,6 +136,7 @@ class HeartSoundModel:
             traces=(self._trace(recording, logits),),
             scores={
                 "probability": found.probability,
+                "threshold": self._operating.threshold,
                 "out_of_scope": recording.distance,
                 "uncertainty": found.spread,
             },

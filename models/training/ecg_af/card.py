@@ -8,7 +8,7 @@ from models.contracts import ModelCard
 from models.signals.ecg.parts import REQUIREMENTS, RESULTS
 
 NAME = "ecg-af"
-VERSION = "1.0.0"
+VERSION = "1.1.0"
 
 DATA = (
     "Single leads: {single} records of the training set of the PhysioNet/CinC Challenge 2017 (AliveCor, 300 Hz, 9 to "
@@ -28,6 +28,8 @@ LIMITS = (
     "as classes of their own, and flutter may be called fibrillation or not.",
     "The single-lead set does not name its patients: a patient may be both in the training and in the held-out part.",
     "The range of the probability is that of three networks; it is no confidence interval.",
+    "The importance over time is that of the networks; the trees beside them, which read numbers of a whole strip, are "
+    "held.",
     "Long records are read by one lead in windows of 30 s; only records without fibrillation were at hand to check it.",
     "Exchanged electrodes are warned of only where the arms are exchanged and V6 is recorded.",
 )
@@ -36,6 +38,8 @@ REFERENCES = (
     "Cardiology Challenge 2017. Computing in Cardiology 2017",
     "Wagner P et al. PTB-XL, a large publicly available electrocardiography dataset. Sci Data 2020;7:154",
     "Goldberger AL et al. PhysioBank, PhysioToolkit, and PhysioNet. Circulation 2000;101:e215-e220",
+    "Zabihi M et al. Detection of atrial fibrillation in ECG hand-held devices using a random forest classifier. "
+    "Computing in Cardiology 2017",
     "Pan J, Tompkins WJ. A real-time QRS detection algorithm. IEEE Trans Biomed Eng 1985;32:230-236",
 )
 LICENCE_TEXT = """\
@@ -67,7 +71,8 @@ def make_card(sizes: dict[str, int], metrics: dict[str, Any]) -> ModelCard:
         version=VERSION,
         title="Atrial fibrillation in the electrocardiogram",
         summary="Convolutions, a bidirectional GRU and attention over time read twelve leads or one, beside numbers of "
-        "the intervals between beats; three networks of each kind give a calibrated probability.",
+        "the intervals between beats; for one lead, trees on more numbers of the beats join each network; three of "
+        "each kind give a calibrated probability.",
         requirements=REQUIREMENTS,
         outputs=(),
         weights_sha256="",

@@ -1,4 +1,4 @@
-"""Training of the rhythm model: three networks on single leads, then each one on twelve leads; one report."""
+"""Training of the rhythm model: three networks on single leads, forests beside each, then each one on twelve leads."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 
 from models import cards, catalog, runtime
 from models.signals.calibrated import Operating, read_operating
+from models.signals.ecg.forest import RhythmMember
 from models.signals.ecg.model import MEMBERS, RhythmEnsemble
 from models.signals.ecg.network import FIBRILLATION
 from models.signals.ecg.parts import TWELVE_WINDOW_S
@@ -23,7 +24,16 @@ from models.signals.scope import fit_scope
 from models.training.data import Split
 from models.training.ecg_af.card import LICENCE_TEXT, NAME, make_card
 from models.training.ecg_af.data import HELD_OUT_FOLDS, Strip, pick, read_single, read_twelve
-from models.training.ecg_af.fitting import SINGLE_EPOCHS, TWELVE_EPOCHS, record_logits, train_single, train_twelve
+from models.training.ecg_af.fitting import (
+    SINGLE_EPOCHS,
+    TWELVE_EPOCHS,
+    challenge_f1,
+    probabilities,
+    record_logits,
+    train_single,
+    train_twelve,
+)
+from models.training.ecg_af.growing import grow
 from models.training.ecg_af.measuring import (
     CLASS_NAMES,
     NOISE_THRESHOLD,
@@ -109,9 +119,9 @@ def train(
 ) -> dict[str, Any]:
     """Train three networks on single leads and, from these, three on twelve; report on the held-out parts.
 
-    Each network is validated on a third of the training part that it does not train on: these thirds select its epoch,
-    and together they give calibration and thresholds. The twelve-lead networks are trained once more from nothing, to
-    measure what the transfer is worth; those are not kept.
+    Each network is validated on a third of the training part that it does not train on: these thirds select its epoch.
+    The forests beside it grow on the same two thirds. Together the thirds give calibration and thresholds. The
+    twelve-lead networks are trained once more from nothing, to measure what the transfer is worth; those are not kept.
 
     Parameters
     ----------
@@ -131,7 +141,7 @@ def train(
         own = seed * 100 + number
         done = train_single(fit_on, judge_on, out / f"single{number}", seed=own, epochs=count, device=chosen,
                             progress=progress)  # fmt: skip
-        ensemble.single[number].load_state_dict(done.network.state_dict())
+        _member(ensemble, number).network.load_state_dict(done.network.state_dict())
         kept.append(int(done.best["epoch"]))
         for start, name in ((done.network, "twelve"), (None, "scratch")):
             fitted = train_twelve(fit_twelve, judge_twelve, start, out / f"{name}{number}", seed=own, epochs=second,
@@ -140,11 +150,20 @@ def train(
                 scratch.append(fitted.network)
             else:
                 ensemble.twelve[number].load_state_dict(fitted.network.state_dict())
-    _round_to_half(ensemble)
     training = {"seed": seed, "epochs": count, "twelve_epochs": second, "kept_epochs": kept, "device": chosen.type,
                 "threads": torch.get_num_threads(), "seconds": round(time.monotonic() - started, 1)}  # fmt: skip
-    transfer = _transfer(ensemble, scratch, single_parts, twelve_parts, found, chosen)
-    return _finish(out, ensemble, found, single_parts, twelve_parts, chosen, {"training": training, **transfer})
+    _round_to_half(ensemble)
+    known = {"training": training, **_transfer(ensemble, scratch, single_parts, twelve_parts, found, chosen)}
+    return finish(out, ensemble, found, chosen, known, seed)
+
+
+def _member(ensemble: RhythmEnsemble, number: int) -> RhythmMember:
+    return cast("RhythmMember", ensemble.single[number])
+
+
+def _networks(ensemble: RhythmEnsemble) -> list[torch.nn.Module]:
+    """Networks of the members for single leads, without their forests."""
+    return [_member(ensemble, number).network for number in range(MEMBERS)]
 
 
 def _round_to_half(ensemble: torch.nn.Module) -> None:
@@ -165,14 +184,13 @@ def _transfer(
 ) -> dict[str, Any]:  # fmt: skip
     """Validation AUC on twelve leads: by networks of single leads only, trained from them, trained from nothing."""
     strips = found.twelve
-    unseen = mean_logits(list(ensemble.single), strips, TWELVE_WINDOW, device)
+    networks = _networks(ensemble)
+    unseen = mean_logits(networks, strips, TWELVE_WINDOW, device)
     lead_one = [Strip(s.case, s.group, s.fold, s.samples[:1], s.beats, s.label) for s in strips]
     return {
         "transfer": {
             "note": "AUC on the training part of the twelve-lead set, by networks that had not seen the record",
-            "single_networks_on_lead_I": _twelve_auc(
-                mean_logits(list(ensemble.single), lead_one, TWELVE_WINDOW, device), strips
-            ),
+            "single_networks_on_lead_I": _twelve_auc(mean_logits(networks, lead_one, TWELVE_WINDOW, device), strips),
             "single_networks_on_all_leads": _twelve_auc(unseen, strips),
             "from_single": _twelve_auc(
                 out_of_fold(list(ensemble.twelve), twelve_parts, strips, TWELVE_WINDOW, device), strips
@@ -182,17 +200,22 @@ def _transfer(
     }
 
 
-def _finish(
-    out: Path, ensemble: RhythmEnsemble, found: Data, single_parts: Parts, twelve_parts: Parts, device: torch.device,
-    known: dict[str, Any],
-) -> dict[str, Any]:  # fmt: skip
-    """Calibrate on the validation thirds, measure, and write the folder."""
+def finish(
+    out: Path, ensemble: RhythmEnsemble, found: Data, device: torch.device, known: dict[str, Any], seed: int
+) -> dict[str, Any]:
+    """Grow the forests beside trained networks, calibrate on the validation thirds, measure, and write the folder."""
+    single_parts, twelve_parts = in_folds(found.single), in_folds(found.twelve)
+    for number, (grow_on, _) in enumerate(single_parts):
+        grow(_member(ensemble, number), grow_on, WINDOW, seed * 100 + number)
+    _round_to_half(ensemble)
     ensemble.eval()
+    alone = out_of_fold(_networks(ensemble), single_parts, found.single, WINDOW, device)
     single = out_of_fold(list(ensemble.single), single_parts, found.single, WINDOW, device)
     twelve = out_of_fold(list(ensemble.twelve), twelve_parts, found.twelve, TWELVE_WINDOW, device)
     operating = {"single": fit_operating(single, found.single), "twelve": fit_operating(twelve, found.twelve)}
-    validation = {
-        "single": {"rhythm": rhythm_report(single, found.single),
+    validation: dict[str, Any] = {
+        "single": {"network_alone_f1": _score(alone, found.single),
+                   "rhythm": rhythm_report(single, found.single),
                    "fibrillation": fibrillation_report(single, found.single, operating["single"])},
         "twelve": {"fibrillation": fibrillation_report(twelve, found.twelve, operating["twelve"])},
     }  # fmt: skip
@@ -234,6 +257,11 @@ def held_out_report(
         },
         "twelve": {"fibrillation": fibrillation_report(twelve, found.twelve_held_out, operating["twelve"])},
     }
+
+
+def _score(logits: Array, strips: Sequence[Strip]) -> float:
+    truth = np.array([strip.label for strip in strips])
+    return round(challenge_f1(truth, probabilities(logits).argmax(axis=1)), 5)
 
 
 def _draw(out: Path, name: str, logits: Array, strips: Sequence[Strip], operating: Operating) -> None:

@@ -39,7 +39,7 @@ def test_the_order_of_the_leads_makes_no_difference() -> None:
     beats = find_beats(samples, RATE_HZ)
 
     straight = reading.make_window(samples, beats)
-    turned = reading.Window(straight.signal[::-1].copy(), straight.numbers, straight.length)
+    turned = reading.Window(straight.signal[::-1].copy(), straight.numbers, straight.length, straight.details)
     found = reading.logits_of([network], [straight, turned], CPU)
 
     assert found[0, 0] == pytest.approx(found[0, 1], abs=1e-5)
