@@ -11,7 +11,7 @@ from models.codes import LONG_AXIS, MILLIMETRE, NO_UNITS, PROBABILITY
 from models.contracts import Finding, FloatArray, Measurement, Prediction, Region, RegionKind, UnusableOutput
 from models.site.card import SiteCard
 from models.site.coding import Meaning
-from models.site.working import Working
+from models.site.working import HALF_VOXEL, Working
 
 Numbers = npt.NDArray[np.float64]
 
@@ -52,6 +52,11 @@ def activated(numbers: FloatArray, activation: str) -> FloatArray:
 
 def flat(numbers: FloatArray, count: int) -> FloatArray:
     """The answer as one number a class; :class:`UnusableOutput` where it is of another shape or no number."""
+    if any(length != 1 for length in numbers.shape[1:]):
+        raise UnusableOutput(
+            f"the model gave an image of {' x '.join(map(str, numbers.shape))} numbers where one number a class is "
+            "expected: compare the card's task with the model"
+        )
     found = np.asarray(numbers, dtype=np.float32).reshape(-1)
     if found.size <= count - 1:
         raise UnusableOutput(f"the model gave {found.size} numbers; its card names channel {count - 1}")
@@ -132,6 +137,8 @@ def _best(boxes: Boxes, card: SiteCard) -> list[int]:
         raise UnusableOutput("the model's boxes, labels and scores do not belong together")
     if not (np.isfinite(boxes.corners).all() and np.isfinite(boxes.scores).all()):
         raise UnusableOutput("the model gave boxes that are nowhere")
+    if count and (boxes.scores.min() < 0 or boxes.scores.max() > 1):
+        raise UnusableOutput("the model's scores are no probabilities from 0 to 1")
     order = np.argsort(-boxes.scores, kind="stable")
     kept = [int(place) for place in order if boxes.scores[place] >= card.engine.score_threshold]
     return kept[: card.engine.max_detections]
@@ -142,6 +149,10 @@ def _box(item: Meaning, corners: Numbers, score: float, image: Working, number: 
     if (high <= low).any():
         raise UnusableOutput("the model gave a box without extent")
     centre = (low + high) / 2
+    if (centre < -HALF_VOXEL).any() or (centre > np.array(image.size) - HALF_VOXEL).any():
+        raise UnusableOutput(
+            "the model gave a box outside the image that it was given: corners are indices of its axes, not millimetres"
+        )
     ends = [centre.copy() for _ in range(6)]
     for axis in range(3):
         ends[2 * axis][axis], ends[2 * axis + 1][axis] = low[axis], high[axis]

@@ -6,11 +6,15 @@ archives that unpack to far more than they are (zip bombs). Sizes are counted wh
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import lzma
 import os
 import shutil
 import stat
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
@@ -27,6 +31,12 @@ MAX_RATIO = 200
 
 #: Below this size a member may pack as well as it likes.
 SMALL = 1 << 20
+#: The same of a whole archive: many small members are a bomb too.
+SMALL_ARCHIVE = 64 << 20
+
+#: What reading a damaged zip raises.
+DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, NotImplementedError, EOFError, ValueError,
+           RuntimeError, OverflowError)  # fmt: skip
 
 MAX_DEPTH = 12
 CHUNK = 1 << 20
@@ -59,7 +69,9 @@ def stage(path: Path, target: Path) -> Path:
         else:
             raise ModelRefused(f"{path} is neither a folder nor a zip: put the model and its model.toml in a folder")
     except OSError as error:
-        raise ModelRefused(f"{path} cannot be read: {error.strerror}") from error
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise ModelRefused(f"there is no room for {path.name} on the disk of {target.parent}") from error
+        raise ModelRefused(f"{path} cannot be read: {error.strerror or error}") from error
     return _inner(target)
 
 
@@ -143,12 +155,15 @@ def _unpack(path: Path, target: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             left = MAX_BYTES
-            for member in check_members(archive):
+            members = check_members(archive)
+            if sum(item.file_size for item in members) > max(SMALL_ARCHIVE, MAX_RATIO * path.stat().st_size):
+                raise ModelRefused(f"{path.name} unpacks to more than {MAX_RATIO} times its size")
+            for member in members:
                 place = target / _safe_name(member.filename)
                 place.parent.mkdir(parents=True, exist_ok=True)
                 with archive.open(member) as source:
                     left -= _write(source, place, min(left, member.file_size), member.filename)
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, ValueError) as error:
+    except DAMAGED as error:
         raise ModelRefused(f"{path.name} is a damaged zip: {error}") from error
 
 
@@ -169,7 +184,7 @@ def _copy(path: Path, target: Path) -> None:
     for count, source in enumerate(_walk(path), start=1):
         relative = source.relative_to(path)
         if not stat.S_ISREG(source.lstat().st_mode):
-            raise ModelRefused(f"{relative} is a link or a device, not a file: put the file itself there")
+            raise ModelRefused(f"{str(relative)!r} is a link or a device, not a file: put the file itself there")
         _safe_name(relative.as_posix())
         total += source.stat().st_size
         if count > MAX_FILES or total > MAX_BYTES:

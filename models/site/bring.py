@@ -72,20 +72,20 @@ def bring(
     ModelRefused
         With the reason; nothing is kept then.
     """
-    staged = store.workplace(root)()
     try:
-        files = staged / store.FILES
-        inner = archive.stage(path, staged / "unpacked")
-        inner.rename(files)
-        store.discard(staged / "unpacked")
-        plan = planned(files, name or path_name(path), renamed=bool(name))
-        if plan.card.model.name in reserved:
-            raise ModelRefused(
-                f"{plan.card.model.name} is a model that ships with the node: choose another name (--name)"
-            )
-        return _kept(plan, root, staged, device, trial)
-    finally:
-        store.discard(staged)
+        with store.staging(root) as staged:
+            files = staged / store.FILES
+            inner = archive.stage(path, staged / "unpacked")
+            inner.rename(files)
+            store.discard(staged / "unpacked")
+            plan = planned(files, name or path_name(path), renamed=bool(name))
+            if plan.card.model.name in reserved:
+                raise ModelRefused(
+                    f"{plan.card.model.name} is a model that ships with the node: choose another name (--name)"
+                )
+            return _kept(plan, root, staged, device, trial)
+    except OSError as error:
+        raise ModelRefused(f"the model cannot be kept below {root}: {error.strerror or error}") from error
 
 
 def planned(files: Path, name: str, *, renamed: bool) -> Plan:
@@ -115,11 +115,17 @@ def _bundle(files: Path) -> bool:
 def _kept(plan: Plan, root: Path, staged: Path, device: str, trial: Trial) -> Brought:
     registered = model_card(plan.card, archive.digest_of(plan.files))
     said = plan.card.model
-    here = store.folder_of(root, said.name, said.version)
     outcome = None
-    if not here.exists():
+    if store.known(root, plan):
+        folder, new = store.folder_of(root, said.name, said.version), False
+    else:
         outcome = trial(staged / store.FILES, plan, registered, device)
-    folder, new = store.keep(root, plan, staged)
+        if odd := store.changed(staged / store.FILES, plan):
+            raise ModelRefused(
+                f"the model changed {odd!r} among its own files while it ran: it must write elsewhere, "
+                "for its files are compared with what was imported"
+            )
+        folder, new = store.keep(root, plan, staged)
     uncoded = tuple(item.output.label for item in meanings(plan.card) if item.code.scheme == "99OVERREAD")
     return Brought(registered, folder, new, len(plan.files), outcome, uncoded, rule(plan))
 

@@ -7,6 +7,7 @@ The layout is that of MONAI's model zoo (docs.monai.io, *MONAI Bundle: Specifica
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import torch
 
 from models.site import bundle_network, bundle_transforms, torchscript
 from models.site.archive import inside
-from models.site.bundle_values import Built, Config
+from models.site.bundle_values import MAX_DEPTH, Built, Config
 from models.site.card import SiteCard
 from models.site.errors import ModelRefused
 from models.site.steps import Step
@@ -27,7 +28,7 @@ CONFIGURATIONS = tuple(
 WEIGHTS = ("models/model.pt", "models/model.pth", "models/model.safetensors")
 SCRIPT = "models/model.ts"
 
-MAX_CONFIG_BYTES = 4 << 20
+MAX_CONFIG_BYTES = 1 << 20
 
 #: Under these ids the model zoo keeps the parts of an inference.
 NETWORK_IDS = ("network_def", "network", "net")
@@ -156,8 +157,15 @@ def _yaml(text: str, name: str) -> Any:
     import yaml  # type: ignore[import-untyped]
 
     try:
-        if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
-            raise ModelRefused(f"{name} repeats parts by aliases, which are not followed")
+        depth = 0
+        for token in yaml.scan(text):
+            if isinstance(token, yaml.AliasToken):
+                raise ModelRefused(f"{name} repeats parts by aliases, which are not followed")
+            kind = type(token).__name__
+            depth += kind.endswith(("SequenceStartToken", "MappingStartToken"))
+            depth -= kind.endswith(("SequenceEndToken", "MappingEndToken", "BlockEndToken"))
+            if depth > MAX_DEPTH:  # the reader's time grows with the square of it
+                raise ModelRefused(f"{name} is nested too deeply")
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise ModelRefused(f"{name} does not read as YAML") from error
@@ -202,7 +210,9 @@ def _outputs(answer: Mapping[str, Any], task: str) -> list[dict[str, Any]]:
     outputs = []
     for channel, name in named.items():
         text = str(name)[:64]
-        if not str(channel).isdigit() or (task == "segmentation" and text.lower() in {"background", "other"}):
+        if not re.fullmatch("[0-9]{1,4}", str(channel)) or (
+            task == "segmentation" and text.lower() in {"background", "other"}
+        ):
             continue
         label = "".join(letter if letter.isascii() and letter.isalnum() else "_" for letter in text.strip())
         shown = text[:1].upper() + text[1:].replace("_", " ")

@@ -159,12 +159,8 @@ def written(config: Config, name: str) -> list[Mapping[str, Any]]:
     A change of orientation or spacing that is switched off is refused: such bundles expect images that somebody
     resampled before, and a hospital's are not.
     """
-    value = config.raw(name)
-    while isinstance(value, str) and value.startswith("@"):
-        value = config.raw(value[1:])
-    listed = value.get("transforms", []) if isinstance(value, dict) else value
-    while isinstance(listed, str) and listed.startswith("@"):
-        listed = config.raw(listed[1:])
+    value = config.followed(config.raw(name))
+    listed = config.followed(value.get("transforms", [])) if isinstance(value, dict) else value
     if not isinstance(listed, list) or not all(isinstance(item, dict) and "_target_" in item for item in listed):
         raise ModelRefused(f"{name} of the bundle is no list of transforms that is written out")
     on = [item for item in listed if not config.disabled(item)]
@@ -299,7 +295,7 @@ _FINISHERS: Mapping[str, Callable[[Arguments, Mapping[str, Any]], dict[str, Any]
 
 def inference(config: Config, name: str, axes: int) -> dict[str, Any]:
     """What a bundle's inferer becomes: keys of ``[engine]``."""
-    written_out = config.raw(name)
+    written_out = config.followed(config.raw(name))
     target = str(written_out.get("_target_", "")) if isinstance(written_out, dict) else str(written_out)[:80]
     kind = target.rpartition(".")[2]
     if kind == "SimpleInferer":

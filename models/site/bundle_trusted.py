@@ -134,11 +134,13 @@ def _parsed(parser: Any, name: str, default: Any) -> Any:
 @contextlib.contextmanager
 def _importing(folder: Path) -> Iterator[None]:
     """Let the bundle import its own ``scripts`` meanwhile; two bundles may have modules of the same names."""
-    before = set(sys.modules)
+    before, written = set(sys.modules), sys.dont_write_bytecode
     sys.path.insert(0, str(folder))
+    sys.dont_write_bytecode = True  # the model's folder stays as it was imported
     try:
         yield
     finally:
+        sys.dont_write_bytecode = written
         sys.path.remove(str(folder))
         for name in set(sys.modules) - before:
             place = getattr(sys.modules[name], "__file__", None)

@@ -25,6 +25,7 @@ MAX_VALUES = 50_000
 MAX_EXPRESSION = 2_000
 MAX_NUMBER = 1e12
 MAX_LENGTH = 10_000
+MAX_REFERENCE = 4_000
 
 REFERENCE = re.compile(r"@([A-Za-z_]\w{0,80}(?:(?:#|::)\w{1,80}){0,20})")
 KEYWORDS = frozenset({"_target_", "_requires_", "_disabled_", "_desc_", "_mode_", "_args_"})
@@ -96,12 +97,23 @@ class Config:
     def raw(self, name: str) -> Any:
         """The value as it is written, found by ``id#key#0``."""
         value: Any = self._values
-        for key in re.split(r"#|::", name):
+        for key in re.split(r"#|::", name[:MAX_REFERENCE]):
             try:
                 value = value[int(key)] if isinstance(value, list) else value[key]
             except (KeyError, IndexError, ValueError, TypeError):
-                raise ModelRefused(f"the bundle's configuration refers to {name!r}, which it does not have") from None
+                said = f"the bundle's configuration refers to {name[:100]!r}, which it does not have"
+                raise ModelRefused(said) from None
         return value
+
+    def followed(self, written: Any) -> Any:
+        """What a reference to a reference leads to, as it is written."""
+        seen: set[str] = set()
+        while isinstance(written, str) and written.startswith("@"):
+            if written in seen:
+                raise ModelRefused(f"the bundle's configuration refers to {written[:100]!r} in a circle")
+            seen.add(written)
+            written = self.raw(written[1:])
+        return written
 
     def get(self, name: str) -> Any:
         """The value of an id."""

@@ -5,6 +5,7 @@ docs/bring_your_own.md describes every key. What a bundle's own metadata says is
 
 from __future__ import annotations
 
+import math
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -14,17 +15,22 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, f
 from models.contracts import SCOUT_CHOICES, STACK_CHOICES, STEP_CHOICES, TILT_CHOICES, InputKind
 from models.site.errors import ModelRefused
 from models.site.label_maps import CLASS_MAPS
-from models.site.step_base import Lengths
+from models.site.step_base import Lengths, check_size
 from models.site.step_grids import LETTERS
 from models.site.steps import Intensity
 
 CARD_NAME = "model.toml"
 
-#: A card is a page of text; a megabyte of it is none.
-MAX_CARD_BYTES = 1 << 20
+#: A card is a page of text; with a hundred outputs it is some twenty.
+MAX_CARD_BYTES = 256 << 10
+#: Python's reader takes a time that grows with the square of the parts of a key.
+MAX_DOTS = 500
 
-Line = Annotated[str, Field(max_length=300, pattern=r"^[^\x00-\x1f\x7f]*$")]
-Text = Annotated[str, Field(max_length=4000)]
+#: No control characters; no backslash either, which parts the values of a DICOM element (PS3.5 section 6.2).
+LINE = r"^[^\x00-\x1f\x7f-\x9f\\]*$"
+Line = Annotated[str, Field(max_length=300, pattern=LINE)]
+Short = Annotated[str, Field(max_length=64, pattern=LINE)]
+Text = Annotated[str, Field(max_length=4000, pattern=r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*$")]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,47}$")]
 Version = Annotated[str, Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z._+-]{0,31}$")]
 Label = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
@@ -32,6 +38,10 @@ Range = tuple[Annotated[float, Field(ge=0, le=1e5)], Annotated[float, Field(ge=0
 #: A text that is no expression and no reference of a bundle's configuration.
 Plain = Annotated[str, Field(max_length=300, pattern=r"^[^$@%]")]
 Share = Annotated[float, Field(ge=0, le=1)]
+
+#: Entries of a list of the card.
+MANY = 64
+MAX_NESTING = 8
 
 ENGINES = ("bundle", "torchscript", "onnx", "command", "chexnet", "torchxrayvision")
 TASKS = ("segmentation", "classification", "detection", "regression")
@@ -48,26 +58,35 @@ class ModelPart(Part):
 
     name: Name
     version: Version
-    title: Line
+    title: Annotated[str, Field(min_length=1, max_length=300, pattern=LINE)]
     summary: Text = ""
     licence: Line
     data: Text = ""
     intended_use: Text = "Not stated by its maker. Not a medical device."
-    limits: tuple[Line, ...] = ()
-    references: tuple[Line, ...] = ()
+    limits: tuple[Line, ...] = Field(default=(), max_length=MANY)
+    references: tuple[Line, ...] = Field(default=(), max_length=MANY)
     priority: Literal["STAT", "ASAP", "ROUTINE"] = "ROUTINE"
     metrics: dict[str, JsonValue] = Field(default_factory=dict, max_length=64)
+
+    @field_validator("metrics", mode="before")
+    @classmethod
+    def _flat(cls, value: Any) -> Any:
+        if _depth(value) > MAX_NESTING:
+            raise ValueError(f"tables within tables, deeper than {MAX_NESTING}")
+        return _told(value)
 
 
 class InputPart(Part):
     """``[input]``: what it reads, and how that is prepared."""
 
     kind: Literal[InputKind.VOLUME, InputKind.RADIOGRAPH] = InputKind.VOLUME
-    modality: tuple[Annotated[str, Field(pattern="^[A-Z]{2,16}$")], ...] = Field(min_length=1)
-    body_parts: tuple[Annotated[str, Field(pattern="^[A-Z0-9 ]{1,16}$")], ...] = ()
-    views: tuple[Annotated[str, Field(pattern="^[A-Z0-9 ]{1,16}$")], ...] = ()
-    min_pixels: Annotated[int, Field(ge=0, le=65535)] = 0
-    phases: tuple[Annotated[str, Field(min_length=2, max_length=64)], ...] = ()
+    modality: tuple[Annotated[str, Field(pattern="^[A-Z]{2,16}$")], ...] = Field(min_length=1, max_length=MANY)
+    body_parts: tuple[Annotated[str, Field(pattern="^[A-Z0-9 ]{1,16}$")], ...] = Field(default=(), max_length=MANY)
+    views: tuple[Annotated[str, Field(pattern="^[A-Z0-9 ]{1,16}$")], ...] = Field(default=(), max_length=MANY)
+    min_pixels: Annotated[int, Field(ge=0, le=8192)] = 0
+    phases: tuple[Annotated[str, Field(min_length=2, max_length=64, pattern=LINE)], ...] = Field(
+        default=(), max_length=MANY
+    )
     accept_spacing_mm: Range = (0.0, 1e4)
     accept_extent_mm: Range = (0.0, 1e4)
     min_slices: Annotated[int, Field(ge=1, le=10000)] = 3
@@ -89,6 +108,13 @@ class InputPart(Part):
     @classmethod
     def _several(cls, value: Any) -> Any:
         return (value,) if isinstance(value, str) else value
+
+    @field_validator("accept_spacing_mm", "accept_extent_mm")
+    @classmethod
+    def _rising(cls, value: tuple[float, float]) -> tuple[float, float]:
+        if value[0] > value[1] or value[1] <= 0:
+            raise ValueError("the lower end comes first, and the upper one is above 0")
+        return value
 
     @model_validator(mode="after")
     def _fitting(self) -> InputPart:
@@ -151,13 +177,13 @@ class Output(Part):
     channel: Annotated[int, Field(ge=0, le=1024)] | None = None
     code: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{0,64}$")] = ""
     scheme: Annotated[str, Field(pattern=r"^[A-Z0-9_.-]{1,16}$")] = "SCT"
-    meaning: Annotated[str, Field(max_length=64)] = ""
+    meaning: Short = ""
     category: Literal["structure", "abnormality", "tissue", "object"] = "structure"
     anatomy_code: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{0,64}$")] = ""
-    anatomy_meaning: Annotated[str, Field(max_length=64)] = ""
+    anatomy_meaning: Short = ""
     side: Literal["", "left", "right"] = ""
-    unit: Annotated[str, Field(max_length=16)] = ""
-    unit_meaning: Annotated[str, Field(max_length=64)] = ""
+    unit: Annotated[str, Field(max_length=16, pattern=r"^[!-\[\]-~]*$")] = ""
+    unit_meaning: Short = ""
     threshold: Share = 0.5
     report_absent: bool = False
 
@@ -165,6 +191,8 @@ class Output(Part):
     def _coded(self) -> Output:
         if self.code and not self.meaning:
             raise ValueError(f"the code of {self.label!r} needs its meaning")
+        if self.anatomy_code and not self.anatomy_meaning:
+            raise ValueError(f"the anatomy_code of {self.label!r} needs its anatomy_meaning")
         return self
 
 
@@ -190,6 +218,8 @@ class SiteCard(Part):
             raise ValueError("channel 0 of classes that exclude each other is the background: it is no output")
         if self.engine.task == "segmentation" and max(channels, default=0) > 254:
             raise ValueError("a segmentation has at most 254 labels")
+        if self.engine.window:
+            check_size(self.engine.window)
         if self.engine.window and len(self.engine.window) != (3 if self.input.kind is InputKind.VOLUME else 2):
             raise ValueError("window has as many numbers as the input has axes")
         return self
@@ -202,9 +232,14 @@ def read_toml(path: Path) -> dict[str, Any]:
     """Read a card's file; :class:`ModelRefused` where it is too large or no TOML."""
     try:
         if path.stat().st_size > MAX_CARD_BYTES:
-            raise ModelRefused(f"{path.name} is larger than {MAX_CARD_BYTES >> 20} MB: that is no model card")
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise ModelRefused(f"{path.name} is larger than {MAX_CARD_BYTES >> 10} kB: that is no model card")
+        text = path.read_text(encoding="utf-8-sig")  # editors of some systems mark UTF-8
+        if any(line.count(".") > MAX_DOTS for line in text.splitlines()):
+            raise ModelRefused(f"{path.name} has a line with more than {MAX_DOTS} dots: that is no model card")
+        return tomllib.loads(text)
+    except UnicodeDecodeError as error:
+        raise ModelRefused(f"{path.name} is not UTF-8: save it so") from error
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ModelRefused(f"{path.name} is not TOML: {error}") from error
     except OSError as error:
         raise ModelRefused(f"there is no {path.name}: write the model's card ({error.strerror})") from error
@@ -217,6 +252,7 @@ def validated(kind: type[T], value: Any, what: str) -> T:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
+        where = where if where.isprintable() and len(where) <= 100 else repr(where[:100])
         said = "is missing" if first["type"] == "missing" else first["msg"].removeprefix("Value error, ")
         if first["type"] == "extra_forbidden":
             said = "is not a key that is known here"
@@ -232,3 +268,26 @@ def merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
         else:
             result[key] = value
     return result
+
+
+def _depth(value: Any) -> int:
+    """How deep tables and lists lie within each other, counted without going deeper than :data:`MAX_NESTING`."""
+    layer, depth = [value], 0
+    while layer and depth <= MAX_NESTING:
+        layer = [
+            inner
+            for item in layer
+            if isinstance(item, dict | list | tuple)
+            for inner in (item.values() if isinstance(item, dict) else item)
+        ]
+        depth += 1
+    return depth
+
+
+def _told(value: Any) -> Any:
+    """The same with what is no number as text, for JSON has no such numbers."""
+    if isinstance(value, dict):
+        return {key: _told(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_told(inner) for inner in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value

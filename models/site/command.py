@@ -33,11 +33,14 @@ from models.site.checks import check
 from models.site.coding import Meaning, meanings
 from models.site.command_files import RESULT, Result, read_labels, read_result, write_input
 from models.site.command_run import filled, run, workplace
-from models.site.working import of_radiograph, of_volume
+from models.site.working import Working, of_radiograph, of_volume
 
 #: What a command gets of the environment of the node; never its settings, which hold passwords.
 ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES",
                "XDG_RUNTIME_DIR", "DOCKER_HOST", "CONTAINER_HOST")  # fmt: skip
+
+#: The model's folder stays as it was imported: Python leaves no compiled files there.
+OWN = {"PYTHONDONTWRITEBYTECODE": "1"}
 
 
 class CommandModel:
@@ -75,16 +78,16 @@ class CommandModel:
             place.mkdir(mode=0o700)
             answer.mkdir(mode=0o700)
             write_input(found, place, self._site.engine.format)
-            self._run(place, answer, base)
+            self._run(place, base, answer)
             return self._read(found, answer)
 
-    def _run(self, place: Path, answer: Path, base: Path) -> None:
+    def _run(self, place: Path, base: Path, answer: Path) -> None:
         engine = self._site.engine
         values = {"input": str(place), "output": str(answer), "folder": str(self._folder), "device": self._device,
                   "python": sys.executable}  # fmt: skip
         argv = [filled(part, values) for part in engine.argv]
-        environment = {key: os.environ[key] for key in ENVIRONMENT if key in os.environ} | {"HOME": str(base)}
-        run(argv, base, environment, engine.timeout_seconds, engine.max_output_mb << 20, answer)
+        environment = {key: os.environ[key] for key in ENVIRONMENT if key in os.environ} | OWN | {"HOME": str(base)}
+        run(argv, base, environment, engine.timeout_seconds, engine.max_output_mb << 20)
 
     def _read(self, source: Volume | Radiograph, answer: Path) -> Prediction:
         said = read_result(answer)
@@ -94,7 +97,7 @@ class CommandModel:
             drawn = drawing.described(read_labels(answer, image), image, self._site, self._known)
             return _with(drawn, said.warnings)
         if task == "detection":
-            return _with(placed(said, self._known), said.warnings)
+            return _with(placed(said, image, self._known), said.warnings)
         numbers = _ordered(said.values, self._known)
         if task == "regression":
             return _with(answers.measured(numbers, self._known), said.warnings)
@@ -104,22 +107,25 @@ class CommandModel:
 def _ordered(values: dict[str, float], known: tuple[Meaning, ...]) -> npt.NDArray[np.float32]:
     """Values by label as values by channel; every output of the card must be there, and no other."""
     labels = {item.output.label: item.channel for item in known}
-    if values.keys() != labels.keys():
-        odd = sorted(values.keys() ^ labels.keys())[0][:64]
-        raise UnusableOutput(f"{RESULT} must give one value for each output of the card; {odd!r} is odd")
+    if missing := sorted(labels.keys() - values.keys()):
+        raise UnusableOutput(f"{RESULT} must give one value for each output of the card; {missing[0]!r} is missing")
+    if values.keys() != labels.keys():  # what it says in its place may be about the patient
+        raise UnusableOutput(f"{RESULT} gives values for outputs that the card does not have")
     numbers = np.zeros(1 + max(labels.values()), dtype=np.float32)
     for label, value in values.items():
         numbers[labels[label]] = value
     return numbers
 
 
-def placed(said: Result, known: tuple[Meaning, ...]) -> Prediction:
-    """Findings of places."""
+def placed(said: Result, image: Working, known: tuple[Meaning, ...]) -> Prediction:
+    """Findings of places, which must lie in the image."""
     by_label = {item.output.label: item for item in known}
     findings: list[Finding] = []
     for number, place in enumerate(sorted(said.places, key=lambda one: -one.score), start=1):
         if (item := by_label.get(place.label)) is None:
             raise UnusableOutput(f"{RESULT} names an output that the card does not have")
+        if not image.holds(np.array(place.lps)):
+            raise UnusableOutput(f"{RESULT} names a place outside the image: places are LPS millimetres")
         size = () if place.diameter_mm is None else (Measurement(LONG_AXIS, place.diameter_mm, MILLIMETRE),)
         x, y, z = place.lps
         told = "" if place.diameter_mm is None else f"{place.diameter_mm:.0f} mm, "

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from models.contracts import Radiograph, UnusableOutput, Volume
 from models.site import nifti
-from models.site.onto import as_labels, onto
+from models.site.onto import as_labels, onto, overlap
 from models.site.working import Working
 
 INPUT_JSON = "input.json"
@@ -43,6 +43,10 @@ class Result(BaseModel):
     values: dict[str, Value] = Field(default_factory=dict, max_length=255)
     places: tuple[Place, ...] = Field(default=(), max_length=1000)
     warnings: tuple[Sentence, ...] = Field(default=(), max_length=20)
+
+
+#: Words of the contract; others, which may be about the patient, are not repeated.
+WORDS = frozenset({*Result.model_fields, *Place.model_fields})
 
 
 def write_input(source: Volume | Radiograph, folder: Path, form: str) -> None:
@@ -78,8 +82,10 @@ def read_result(folder: Path) -> Result:
         return Result.model_validate_json(path.read_bytes())
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise UnusableOutput(f"{RESULT} is not what the contract says: {where}: {first['type']}") from error
+        where = ".".join(str(part) for part in first["loc"] if part in WORDS or isinstance(part, int))
+        raise UnusableOutput(
+            f"{RESULT} is not what the contract says: {f'{where}: ' if where else ''}{first['type']}"
+        ) from None
 
 
 def read_labels(folder: Path, image: Working) -> npt.NDArray[np.uint8]:
@@ -88,22 +94,31 @@ def read_labels(folder: Path, image: Working) -> npt.NDArray[np.uint8]:
     if path is None:
         raise UnusableOutput(f"the command left none of {', '.join(LABELS)}")
     if path.suffix == ".npy":
-        return _same(as_labels(_load(path)), image.shape)
+        return as_labels(_same(_load(path), image.shape))
     array, affine = nifti.read(path)
     if image.affine is None:
-        return _same(as_labels(array[0] if array.shape[0] == 1 else array), image.shape)
+        if not np.allclose(affine, np.eye(4), atol=1e-4):
+            raise UnusableOutput(
+                f"{path.name} does not lie where the radiograph does, it may be turned: keep the affine of "
+                "input.nii.gz, or leave labels.npy"
+            )
+        return as_labels(_same(array[0] if array.shape[0] == 1 else array, image.shape))
+    if not overlap(array.shape, affine, image.affine, image.shape):
+        raise UnusableOutput(f"{path.name} lies outside the image: keep the affine of input.nii.gz")
     return onto(as_labels(array), affine, image.affine, image.shape)
 
 
 def _load(path: Path) -> npt.NDArray[Any]:
     try:
-        found: npt.NDArray[Any] = np.load(path, allow_pickle=False)
-    except (ValueError, OSError, EOFError, MemoryError) as error:
+        found = np.load(path, mmap_mode="r", allow_pickle=False)
+    except Exception as error:  # numpy reads the header as Python, with all errors that this has
         raise UnusableOutput(f"{path.name} is no array of numpy") from error
+    if not isinstance(found, np.ndarray):
+        raise UnusableOutput(f"{path.name} is several arrays (npz): leave one, by numpy.save")
     return found
 
 
-def _same(labels: npt.NDArray[np.uint8], shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
+def _same(labels: npt.NDArray[Any], shape: tuple[int, ...]) -> npt.NDArray[Any]:
     if labels.shape != shape:
         raise UnusableOutput(f"the label map is of {labels.shape} voxels; the input of {shape}")
     return labels

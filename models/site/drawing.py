@@ -17,6 +17,9 @@ from models.site.working import Working, back, labels_back
 #: A voxel belongs to a class of its own probability from here on (AsDiscrete's usual threshold).
 HALF = 0.5
 
+#: A sum of half-precision numbers may pass 1 by this much.
+ROUNDING = 1e-2
+
 
 def drawn(numbers: FloatArray, image: Working, card: SiteCard, known: tuple[Meaning, ...]) -> Prediction:
     """Draw the classes of raw outputs ``[class, axis...]`` on the prepared grid.
@@ -31,6 +34,10 @@ def drawn(numbers: FloatArray, image: Working, card: SiteCard, known: tuple[Mean
         raise UnusableOutput(f"the model gave {numbers.shape[0]} channels; its card names channel {wanted - 1}")
     if not np.isfinite(numbers).all():
         raise UnusableOutput("the model gave numbers that are none")
+    if card.engine.activation == "none" and (numbers.min() < -ROUNDING or numbers.max() > 1 + ROUNDING):
+        raise UnusableOutput(
+            "the model's numbers are no probabilities: give the card the model's activation (softmax or sigmoid)"
+        )
     found = activated(numbers, card.engine.activation)
     exclusive = card.engine.activation != "sigmoid"
     if card.engine.nearest:

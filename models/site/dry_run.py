@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import signal
 import subprocess
@@ -20,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from models.contracts import Geometry, InputKind, Model, ModelError, Prediction, Radiograph, Volume
+from models.contracts import Geometry, InputDeclined, InputKind, Model, ModelError, Prediction, Radiograph, Volume
 from models.site.card import SiteCard
 from models.site.errors import ModelRefused
 from models.site.plan import ENGINES, Plan
@@ -30,9 +31,20 @@ from models.site.steps import Step
 #: A study that takes longer is not tried out on import; a bundle may say so with --seconds.
 DEFAULT_SECONDS = 300.0
 
+#: The process starts where this code lies: Python looks for modules where it starts, and an operator may start the
+#: import within the folder of the model that is to be looked at.
+HERE = Path(__file__).resolve().parents[2]
+
+LOOK_SECONDS = 0.1
+MAX_LOG_BYTES = 64 << 20
+SHOWN_BYTES = 2000
+
 #: Side of the generated stack in voxels, where the card does not ask for more.
 SIDE = 64
 PIXELS = 1024
+
+#: Voxels of the largest stack that is generated.
+MAX_STUDY_VOXELS = 100_000_000
 
 #: The tilt of the generated stack about its row axis, in degrees: labels must come back through it.
 OBLIQUE_DEG = 8.0
@@ -77,6 +89,11 @@ def study(card: SiteCard, steps: tuple[Step, ...] = ()) -> Volume | Radiograph:
         for n, step in zip(count, spacing, strict=True)
     ]
     shape = (lengths[0], lengths[1], lengths[2])
+    if math.prod(shape) > MAX_STUDY_VOXELS:
+        raise ModelRefused(
+            f"the study that the card asks for has {' x '.join(map(str, shape))} voxels, too many to generate: widen "
+            "accept_extent_mm, accept_spacing_mm or min_slices"
+        )
     attributes = {"SeriesDescription": " ".join(card.input.phases[:1])}
     if card.input.body_parts:
         attributes["BodyPartExamined"] = card.input.body_parts[0]
@@ -171,17 +188,16 @@ def in_child(folder: Path, plan: Plan, registered: Any, device: str, seconds: fl
 
         said = {"plan": json.loads(plan.text()), "card": cards.card_to_dict(registered)}
         task.write_text(json.dumps(said), encoding="utf-8")
-        argv = [sys.executable, "-m", "models.site.dry_run", str(folder), str(task), str(answer), device]
+        argv = [sys.executable, "-m", "models.site.dry_run", str(folder.resolve()), str(task), str(answer), device]
         # The settings of the node may come by the environment, passwords among them.
         environment = {key: value for key, value in os.environ.items() if not key.startswith("OVERREAD_")}
         with log.open("wb") as file:
             process = subprocess.Popen(
-                argv, env=environment, stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True
-            )
+                argv, cwd=HERE, env=environment, stdin=subprocess.DEVNULL, stdout=file, stderr=file,
+                start_new_session=True,
+            )  # fmt: skip
         try:
-            process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            raise ModelRefused(f"the dry run took longer than {seconds:g} s (--seconds)") from None
+            _waited(process, log, seconds)
         finally:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, signal.SIGKILL)
@@ -189,8 +205,22 @@ def in_child(folder: Path, plan: Plan, registered: Any, device: str, seconds: fl
         return _answered(process.returncode, answer, log)
 
 
+def _waited(process: subprocess.Popen[bytes], log: Path, seconds: float) -> None:
+    """Wait within the time, and while what is printed is no more than a disk should hold."""
+    deadline = time.monotonic() + seconds
+    while process.poll() is None:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(LOOK_SECONDS)
+        if time.monotonic() > deadline:
+            raise ModelRefused(f"the dry run took longer than {seconds:g} s (--seconds)")
+        if log.stat().st_size > MAX_LOG_BYTES:
+            raise ModelRefused(f"the dry run printed more than {MAX_LOG_BYTES >> 20} MB")
+
+
 def _answered(status: int, answer: Path, log: Path) -> Outcome:
-    printed = log.read_bytes()[-2000:].decode("utf-8", "replace").strip()
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - SHOWN_BYTES))
+        printed = plain(file.read().decode("utf-8", "replace"))
     if status < 0:
         raise ModelRefused(f"the dry run was ended by signal {-status} (memory?). {printed}".strip())
     try:
@@ -198,9 +228,14 @@ def _answered(status: int, answer: Path, log: Path) -> Outcome:
     except (OSError, ValueError):
         raise ModelRefused(f"the dry run ended with the status {status}. {printed}".strip()) from None
     if "refused" in said:
-        raise ModelRefused(f"the dry run failed: {said['refused']}")
-    plain: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in said.items()}
-    return Outcome(**plain)
+        raise ModelRefused(f"the dry run failed: {plain(said['refused'])}")
+    given: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in said.items()}
+    return Outcome(**given)
+
+
+def plain(text: str) -> str:
+    """Text without what a terminal would act on."""
+    return "".join(letter if letter.isprintable() or letter == "\n" else " " for letter in text).strip()
 
 
 def _outputs(prediction: Prediction) -> list[str]:
@@ -228,14 +263,25 @@ def main(folder: str, task: str, answer: str, device: str) -> None:
     from models.site.command_run import CommandFailed
 
     given = json.loads(Path(task).read_text(encoding="utf-8"))
+    _die_first()
     try:
         plan, registered = Plan.model_validate(given["plan"]), cards.card_from_dict(given["card"])
         said = asdict(in_process(Path(folder), plan, registered, device))
     except CommandFailed as error:
         said = {"refused": f"{error}. {error.printed}".strip()}
+    except InputDeclined as error:
+        said = {"refused": f"the card's [input] declines what it asks for: {error}"}
     except ModelError as error:
         said = {"refused": str(error)}
+    except MemoryError:
+        said = {"refused": "there is not enough memory for it, or for the study that its card asks for"}
     Path(answer).write_text(json.dumps(said), encoding="utf-8")
+
+
+def _die_first() -> None:
+    """Where memory ends, the kernel is to end this process and not the node's (proc(5), oom_score_adj)."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
 
 
 if __name__ == "__main__":

@@ -111,7 +111,7 @@ class NetworkModel:
                 return self._windowed(tensor, window) if window else self._forward(tensor)
         except torch.OutOfMemoryError:
             raise  # the runtime tries again with less
-        except (RuntimeError, ValueError, TypeError) as error:
+        except (RuntimeError, ValueError, TypeError, IndexError, torch.jit.Error) as error:
             shape = " x ".join(str(length) for length in tensor.shape)
             raise ModelError(
                 f"the network does not take an input of {shape} ({type(error).__name__}): "
@@ -144,7 +144,7 @@ def as_array(raw: Any) -> np.ndarray[Any, np.dtype[np.float32]]:
     """The answer as an array without its batch axis."""
     value = _first(raw)
     if isinstance(value, torch.Tensor):
-        value = value.detach().float().cpu().numpy()
+        value = _numbers(value)
     if not isinstance(value, np.ndarray) or value.ndim < 1 or value.shape[0] != 1 or value.dtype.kind not in "fiub":
         raise UnusableOutput("the model's answer is not one array for one image")
     return np.asarray(value[0], dtype=np.float32)
@@ -164,11 +164,21 @@ def as_boxes(raw: Any) -> Boxes:
     else:
         raise UnusableOutput("the model's answer is no boxes, labels and scores")
     boxes, labels, scores = (_plain(part) for part in parts)
+    if boxes.size and boxes.shape[-1] != 6:
+        raise UnusableOutput(f"the model's boxes have {boxes.shape[-1]} numbers each; a box in a volume has 6")
     return Boxes(
         boxes.astype(np.float64).reshape(-1, 6) if boxes.size else np.zeros((0, 6)),
         labels.astype(np.int64).reshape(-1),
         scores.astype(np.float64).reshape(-1),
     )
+
+
+def _numbers(tensor: Tensor) -> np.ndarray[Any, Any]:
+    """A tensor's numbers; sparse, quantized and complex ones are none."""
+    if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_complex():
+        raise UnusableOutput("the model's answer is not made of plain numbers")
+    found: np.ndarray[Any, Any] = tensor.detach().float().cpu().numpy()
+    return found
 
 
 SCORE_KEYS = ("label_scores", "box_scores", "scores")
@@ -182,7 +192,10 @@ def _key(value: dict[str, Any], names: tuple[str, ...]) -> Any:
 
 
 def _plain(part: Any) -> np.ndarray[Any, Any]:
-    found = part.detach().float().cpu().numpy() if isinstance(part, torch.Tensor) else np.asarray(part)
+    try:
+        found = _numbers(part) if isinstance(part, torch.Tensor) else np.asarray(part)
+    except ValueError as error:
+        raise UnusableOutput("the model gave boxes that are none") from error
     if found.dtype.kind not in "fiub" or (found.size and not np.isfinite(found).all()):
         raise UnusableOutput("the model gave boxes that are none")
     return found

@@ -16,6 +16,9 @@ from models.site.onnx_scan import scan
 #: Domains whose operators onnxruntime brings; what else a file uses would be code of somebody's.
 DOMAINS = frozenset({"", "ai.onnx.ml", "com.microsoft"})
 
+#: Where a tensor "lies" whose offset onnxruntime takes for a pointer (its core/framework/tensorprotoutils.h).
+MEMORY = "_ORT_MEM_ADDR_"
+
 #: Element types of inputs by their name in onnxruntime.
 TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64}
 
@@ -28,11 +31,15 @@ def inspect(folder: Path, path: Path) -> None:
     ModelRefused
         With the operator or the place.
     """
+    if path.suffix.lower() != ".onnx":  # by its name onnxruntime would read another format, which was not looked at
+        raise ModelRefused(f"{path.name} must end in .onnx")
     asked = scan(path)
     for domain, operator in sorted(asked.operators - asked.functions):
         if domain not in DOMAINS:
             raise ModelRefused(f"{path.name} uses the operator {domain}::{operator}, which onnxruntime does not bring")
     for place in sorted(asked.external):
+        if MEMORY in place:
+            raise ModelRefused(f"{path.name} keeps tensors at an address in memory: save it by the onnx library")
         beside = (path.parent / place).relative_to(folder).as_posix() if _relative(place) else place
         try:
             inside(folder, beside)

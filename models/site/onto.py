@@ -23,6 +23,8 @@ def as_labels(array: npt.NDArray[np.generic]) -> LabelArray:
     values = np.asarray(array)
     if values.dtype.kind not in "fiub":
         raise UnusableOutput("the label map holds no numbers")
+    if not values.size:
+        raise UnusableOutput("the label map is empty")
     low, high = values.min(), values.max()
     if not (np.isfinite(low) and np.isfinite(high)) or low < 0 or high > 255:
         raise UnusableOutput("the label map holds values that are not from 0 to 255")
@@ -30,6 +32,13 @@ def as_labels(array: npt.NDArray[np.generic]) -> LabelArray:
     if values.dtype.kind == "f" and not np.array_equal(found, values):
         raise UnusableOutput("the label map holds values that are no whole numbers")
     return found
+
+
+def overlap(size: tuple[int, ...], affine: Affine, target: Affine, shape: tuple[int, ...]) -> bool:
+    """Whether two grids share any room, by the boxes that hold them along the axes of the first."""
+    corners = np.array(np.meshgrid(*((-0.5, length - 0.5) for length in shape))).reshape(3, -1)
+    found = (np.linalg.inv(affine) @ target @ np.vstack([corners, np.ones(8)]))[:3]
+    return bool((found.max(axis=1) > -0.5).all() and (found.min(axis=1) < np.array(size) - 0.5).all())
 
 
 def onto(labels: LabelArray, affine: Affine, target: Affine, shape: tuple[int, ...]) -> LabelArray:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from models.catalog import Catalogue
+from models.contracts import ModelError
 from models.site.bring import Brought
 
 #: Findings and outputs shown before the rest is counted.
@@ -63,14 +64,13 @@ def listed(root: Path) -> list[dict[str, Any]]:
     rows = []
     for name in found.names():
         for version in found.versions(name):
-            card = asdict(found.card(f"{name}@{version}"))
-            rows.append(
-                {
-                    **card,
-                    "modality": card["requirements"]["modalities"],
-                    "origin": "site" if name in site else "shipped",
-                }
-            )
+            origin = "site" if name in site else "shipped"
+            try:
+                card = asdict(found.card(f"{name}@{version}"))
+            except ModelError as error:  # the models beside it are listed
+                card = {"name": name, "version": version, "title": f"not usable: {error}", "licence": ""}
+            asked = card.get("requirements", {}).get("modalities", ())
+            rows.append({**card, "modality": asked, "origin": origin})
     return rows
 
 

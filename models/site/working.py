@@ -82,6 +82,13 @@ class Working:
             native[:, axis.source] = axis.offset + axis.scale * index[:, place]
         return native @ self.affine[:3, :3].T + self.affine[:3, 3]
 
+    def holds(self, point: npt.NDArray[np.float64]) -> bool:
+        """Whether a point (LPS mm) lies in the input, or not more than a voxel beyond it; only for volumes."""
+        if self.affine is None:
+            raise ValueError("a radiograph does not lie in the patient")
+        index = np.linalg.solve(self.affine[:3, :3], point - self.affine[:3, 3])
+        return bool((index >= -1.5).all() and (index <= np.array(self.shape) + 0.5).all())
+
     def with_array(self, array: FloatArray) -> Working:
         """The same place with other values."""
         return replace(self, array=np.ascontiguousarray(array, dtype=np.float32))

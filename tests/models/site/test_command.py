@@ -121,7 +121,7 @@ def detecting(places: str) -> str:
 
 
 def test_a_command_finds_places_in_the_patient(tmp_path: Path, root: Path) -> None:
-    source = detecting('[{"label": "spleen", "score": 0.75, "lps": [1.0, -2.5, 30.0], "diameter_mm": 7.5}]')
+    source = detecting('[{"label": "spleen", "score": 0.75, "lps": [-19.0, 16.0, 19.0], "diameter_mm": 7.5}]')
     card = drawing_card().replace('task = "segmentation"', 'task = "detection"')
     imported(command(tmp_path / "m", source, card), root)
 
@@ -129,7 +129,7 @@ def test_a_command_finds_places_in_the_patient(tmp_path: Path, root: Path) -> No
 
     assert finding.confidence == 0.75
     assert (finding.measurements[0].name, finding.measurements[0].value) == (LONG_AXIS, 7.5)
-    assert (finding.regions[0].kind, finding.regions[0].points) == (RegionKind.POINT, ((1.0, -2.5, 30.0),))
+    assert (finding.regions[0].kind, finding.regions[0].points) == (RegionKind.POINT, ((-19.0, 16.0, 19.0),))
 
 
 def loaded(tmp_path: Path, source: str, card: str) -> Any:
@@ -177,7 +177,7 @@ def test_a_command_ends_when_the_process_that_waits_for_it_is_killed(tmp_path: P
     (base / "out").mkdir(parents=True)
     waiting = (
         "import sys; from pathlib import Path; from models.site.command_run import run; base = Path(sys.argv[1]); "
-        "run([sys.executable, '-c', sys.argv[2]], base, {}, 60.0, 1 << 20, base / 'out')"
+        "run([sys.executable, '-c', sys.argv[2]], base, {}, 60.0, 1 << 20)"
     )
     process = subprocess.Popen([sys.executable, "-c", waiting, str(base), wait])
     until(mark.exists)

@@ -276,3 +276,24 @@ def test_weights_of_another_network_are_no_densenet(tmp_path: Path, root: Path) 
 
     with pytest.raises(ModelRefused, match="is no chexnet"):
         imported(folder, root)
+
+
+def test_a_tensor_at_an_address_in_memory_is_refused(tmp_path: Path) -> None:
+    model = network()
+    tensor = model.graph.initializer[0]
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="*/_ORT_MEM_ADDR_/*")
+    (tmp_path / "*" / "_ORT_MEM_ADDR_").mkdir(parents=True)
+    (tmp_path / "*" / "_ORT_MEM_ADDR_" / "*").write_bytes(b"x")
+    (tmp_path / "m.onnx").write_bytes(model.SerializeToString())
+
+    with pytest.raises(ModelRefused, match="address in memory"):
+        onnx_file.inspect(tmp_path, tmp_path / "m.onnx")
+
+
+def test_a_file_whose_name_would_have_it_read_as_another_format_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "m.ort").write_bytes(network().SerializeToString())
+
+    with pytest.raises(ModelRefused, match=r"end in \.onnx"):
+        onnx_file.inspect(tmp_path, tmp_path / "m.ort")
