@@ -50,6 +50,7 @@ ENTRIES: Mapping[str, Entry] = MappingProxyType(
         "heart-sound": Entry("models.signals.heart_sound.model:load", trainer="models.training.heart_sound"),
         "hippocampus": Entry("models.imaging.hippocampus:load", trainer="models.training.hippocampus"),
         "labs-risk": Entry("models.labs.risk:load", trainer="models.training.labs_risk"),
+        "lung-nodule": Entry("models.imaging.lung.nodules:load", trainer="models.training.lung_nodule"),
     }
 )
 
