@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 
 from models.contracts import ModelCard, ModelError, Prediction, Radiograph, Source, UnusableOutput, Volume
+from models.running.memory import is_out_of_memory
+from models.running.tiles import TileShape, over_tiles
 from models.site import answers, drawing
 from models.site.answers import Boxes
 from models.site.card import SiteCard
@@ -81,7 +84,12 @@ class NetworkModel:
         """
         found = check(source, self._site, self._card.requirements)
         image = self.prepared(found)
-        raw = self._run(image)
+        raw, warning = self._run(image)
+        said = self._said(raw, image)
+        return replace(said, warnings=(*said.warnings, warning)) if warning else said
+
+    def _said(self, raw: Any, image: Working) -> Prediction:
+        """Turn the network's answer into findings."""
         task = self._site.engine.task
         if task == "detection":
             return answers.detected(as_boxes(raw), image, self._site, self._known)
@@ -103,34 +111,30 @@ class NetworkModel:
         except ValueError as error:
             raise ModelError(f"the card's preparation does not fit this image: {error}") from error
 
-    def _run(self, image: Working) -> Any:
+    def _run(self, image: Working) -> tuple[Any, str]:
+        """Give the network's answer, and a sentence where memory was short."""
         tensor = torch.from_numpy(image.array)[None].to(self._device)
         try:
             with torch.inference_mode():
                 window = self._site.engine.window
-                return self._windowed(tensor, window) if window else self._forward(tensor)
-        except torch.OutOfMemoryError:
-            raise  # the runtime tries again with less
+                return self._windowed(tensor, window) if window else (self._forward(tensor), "")
         except (RuntimeError, ValueError, TypeError, IndexError, torch.jit.Error) as error:
+            if is_out_of_memory(error):
+                raise  # the runtime tries again with less
             shape = " x ".join(str(length) for length in tensor.shape)
             raise ModelError(
                 f"the network does not take an input of {shape} ({type(error).__name__}): "
                 "compare the card's [input] with what it was trained on"
             ) from error
 
-    def _windowed(self, tensor: Tensor, window: tuple[int, ...]) -> Any:
-        """Slide the window over the image, overlapping."""
-        from monai.inferers.inferer import SlidingWindowInferer
-
+    def _windowed(self, tensor: Tensor, window: tuple[int, ...]) -> tuple[Tensor, str]:
+        """Slide the window over the image, overlapping; a smaller one where memory is short."""
         engine = self._site.engine
-        slide = SlidingWindowInferer(
-            roi_size=window,
-            sw_batch_size=engine.window_batch,
-            overlap=engine.overlap,
-            mode=engine.blend,
-            padding_mode=engine.window_padding,
+        shape = TileShape(
+            window, engine.overlap, engine.window_batch, blend=engine.blend, padding=engine.window_padding
         )
-        return slide(tensor, lambda part: _first(self._forward(part)))
+        found = over_tiles(lambda part: _first(self._forward(part)), tensor, shape)
+        return found.values, found.warning
 
 
 def _first(raw: Any) -> Any:
