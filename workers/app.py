@@ -15,12 +15,14 @@ from collections.abc import Callable, Mapping
 from celery import Celery
 from celery.signals import worker_ready, worker_shutdown
 
+from models import machine
 from models.running.process import ModelProcess
 from node.broker import ANALYSE, BUILD, CPU, GPU, INFER, broker_url, celery_app
 from node.settings import Settings
 from workers import tasks
 from workers.ahead import Ahead
 from workers.context import Context, share_cores
+from workers.decoding import DecoderPool
 from workers.finishing import InBackground
 from workers.inferring import Isolated, options_of
 
@@ -85,4 +87,5 @@ def set_out(context: Context, name: str) -> None:
     context.inferrer = Isolated(process, context.log)
     context.inferrer.start()
     context.finisher = InBackground(context.log)
+    context.decoders = DecoderPool(machine.threads_for(0, context.settings.workers.processes))
     context.ahead = Ahead(context.read)

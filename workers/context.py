@@ -24,6 +24,7 @@ from node.records.schema import Instance, Job, ModelRegistration, now
 from node.settings import Settings
 from workers import inferring, inputs
 from workers.ahead import Ahead
+from workers.decoding import DecoderPool
 from workers.finishing import AtOnce, Finisher
 from workers.inferring import Inferrer
 from workers.leases import Leases
@@ -60,6 +61,7 @@ class Context:
         self.inferrer: Inferrer = inferring.Direct(self.catalogue, inferring.options_of(settings))
         self.finisher: Finisher = AtOnce()
         self.ahead: Ahead | None = None
+        self.decoders: DecoderPool | None = None
         self.leases = Leases(self.records, name, settings.workers.lease_seconds, self.log)
         self.reporting = threading.RLock()
         self.builds = False
@@ -72,6 +74,8 @@ class Context:
             self.ahead.close()
         self.finisher.close()
         self.inferrer.close()
+        if self.decoders is not None:
+            self.decoders.close()
         self.leases.close()
 
     def register_models(self) -> None:
@@ -102,7 +106,7 @@ class Context:
         """Read the series of a job as the model wants it."""
         with self.records.read() as session:
             paths = self.paths(session, job)
-        return inputs.read(paths, self.card(job.model).requirements)
+        return inputs.read(paths, self.card(job.model).requirements, self.decoders)
 
     def keep_headers(self, job: str, headers: tuple[Dataset, ...]) -> None:
         """Remember the headers of a job's series until its results are built."""

@@ -14,6 +14,7 @@ from typing import Protocol
 from pydicom.dataset import Dataset
 
 from models.contracts import InputKind, InputRequirements, Prediction, Record, Source
+from workers.decoding import DecoderPool
 from workers.load import read_headers, read_series
 from workers.radiograph import read_radiograph, read_radiograph_headers
 from workers.record_series import read_record_headers, read_record_series
@@ -68,8 +69,16 @@ HEADERS: Mapping[InputKind, HeaderReader] = MappingProxyType(
 )
 
 
-def read(paths: Sequence[Path], needs: InputRequirements) -> Loaded:
-    """Read the files of a series as the source that a model's card asks for."""
+def read(paths: Sequence[Path], needs: InputRequirements, pool: DecoderPool | None = None) -> Loaded:
+    """Read the files of a series as the source that a model's card asks for.
+
+    Parameters
+    ----------
+    pool
+        Processes that decode the slices of volumes; the other kinds have one image or none.
+    """
+    if needs.kind is InputKind.VOLUME:
+        return read_series(paths, needs, pool)
     return READERS[needs.kind](paths, needs)
 
 

@@ -15,7 +15,7 @@ from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 
 from workers.errors import SeriesRefused
-from workers.plain import read_plain
+from workers.plain import DEFER_BYTES, read_plain
 
 #: What a model may know besides pixels, samples and geometry: nothing that identifies a patient.
 ATTRIBUTES = (
@@ -39,9 +39,6 @@ ATTRIBUTES = (
     "SeriesDescription",
     "SliceThickness",
 )
-
-#: Pixel Data that is longer stays in the file until it is decoded.
-DEFER_BYTES = 1 << 15
 
 #: Elements that hold pixels (PS3.3 C.7.6.3, C.7.6.24, C.7.6.25), by tag.
 PIXEL_TAGS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})

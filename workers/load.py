@@ -25,6 +25,7 @@ from pydicom.uid import (
 
 from models.contracts import FloatArray, InputRequirements, Prediction, Volume
 from workers import gate, resampling
+from workers.decoding import DecoderPool
 from workers.errors import SeriesRefused
 from workers.geometry import planes_of
 from workers.instances import attributes_of, check_one_series, interpreting, one_of_each, quiet, read_file
@@ -36,6 +37,7 @@ from workers.pixels import (
     check_pixels,
     fill_modality_values,
     frame_count,
+    is_slow,
     stored_values,
 )
 
@@ -57,8 +59,11 @@ CROSS_SECTIONAL = frozenset(
 #: Largest volume that is read: 4 GiB of float32, far above a whole-body CT, so that a hostile header allocates no more.
 MAX_VOXELS = 1 << 30
 
-#: Most threads that read and decode one series.
+#: Most threads that read and decode one series in this process.
 MAX_THREADS = 2
+
+#: Fewest compressed images that decoding processes are started for.
+MIN_POOLED = 16
 
 #: What all instances of a series have one value of.
 ONE_VALUE = ("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID", "SOPClassUID", "Modality")
@@ -104,7 +109,9 @@ class LoadedSeries:
         return replace(prediction, warnings=(*self.warnings, *prediction.warnings)) if self.warnings else prediction
 
 
-def read_series(paths: Sequence[Path], needs: InputRequirements = STRICT) -> LoadedSeries:
+def read_series(
+    paths: Sequence[Path], needs: InputRequirements = STRICT, pool: DecoderPool | None = None
+) -> LoadedSeries:
     """Read the instances of one series, given in any order.
 
     Parameters
@@ -113,6 +120,8 @@ def read_series(paths: Sequence[Path], needs: InputRequirements = STRICT) -> Loa
         The files.
     needs
         What the model's card allows a series to be; see :mod:`workers.gate`.
+    pool
+        Processes that decode compressed slices, at least :data:`MIN_POOLED` of them; without, this one does.
 
     Raises
     ------
@@ -125,7 +134,7 @@ def read_series(paths: Sequence[Path], needs: InputRequirements = STRICT) -> Loa
     with quiet():
         instances = [read_file(path, defer=True) for path in paths]
     with interpreting():
-        return _assemble(instances, needs)
+        return _assemble(instances, needs, pool)
 
 
 def read_headers(paths: Sequence[Path]) -> tuple[Dataset, ...]:
@@ -148,7 +157,7 @@ def read_headers(paths: Sequence[Path]) -> tuple[Dataset, ...]:
         return found.sources(found.survey.stack)
 
 
-def _assemble(instances: list[Dataset], needs: InputRequirements) -> LoadedSeries:
+def _assemble(instances: list[Dataset], needs: InputRequirements, pool: DecoderPool | None) -> LoadedSeries:
     _check_one_series(instances)
     if any("PixelData" not in ds for ds in instances):
         raise SeriesRefused(NO_PIXELS)
@@ -161,7 +170,7 @@ def _assemble(instances: list[Dataset], needs: InputRequirements) -> LoadedSerie
     for shape in (layout.shape, *(() if way is None else (way.grid.shape,))):
         if (voxels := int(np.prod(shape, dtype=object))) > MAX_VOXELS:
             raise SeriesRefused(f"the volume has {voxels} voxels, more than {MAX_VOXELS} are not read")
-    array, warnings = _fill(found, decision.stack), decision.warnings
+    array, warnings = _fill(found, decision.stack, pool), decision.warnings
     if way is not None:
         array, warnings = way.forward(array), (*warnings, resampling.said(way))
     first = instances[found.frames[decision.stack.order[0]][0]]
@@ -249,10 +258,10 @@ def _check_one_series(instances: Sequence[Dataset]) -> None:
         raise SeriesRefused("the series has several multi-frame images: which of them is meant is not known")
 
 
-def _fill(found: Located, stack: gate.FoundStack) -> FloatArray:
+def _fill(found: Located, stack: gate.FoundStack, pool: DecoderPool | None) -> FloatArray:
     """Decode all instances into one array, dropping the encoded pixels on the way.
 
-    Reading and converting let other threads run; most decoders do not.
+    Reading and converting let other threads run; most decoders do not, so they run in processes of their own.
     """
     array: FloatArray = np.empty(stack.layout.shape, dtype=np.float32)
     wanted: dict[int, list[tuple[int, int]]] = {}
@@ -260,14 +269,17 @@ def _fill(found: Located, stack: gate.FoundStack) -> FloatArray:
         instance, frame = found.frames[plane]
         wanted.setdefault(instance, []).append((frame, k))
 
+    pool = pool if sum(is_slow(found.instances[at]) for at in wanted) >= MIN_POOLED else None
+    workers = min(MAX_THREADS, os.cpu_count() or 1) if pool is None else pool.processes + 1
+
     def fill(at: int) -> None:
         ds = found.instances[at]
-        stored = stored_values(ds)
+        stored = stored_values(ds, pool)
         for frame, k in wanted[at]:
             fill_modality_values(ds, frame, stored[frame], array[k])
         _drop_pixels(ds)
 
-    with ThreadPoolExecutor(min(MAX_THREADS, os.cpu_count() or 1)) as threads:
+    with ThreadPoolExecutor(workers) as threads:
         for _ in threads.map(fill, sorted(wanted)):
             pass
     for ds in found.instances:

@@ -27,7 +27,9 @@ from pydicom.uid import (
 )
 
 from models.contracts import FloatArray
+from workers.decoding import Crashed, DecoderPool, Request
 from workers.errors import SeriesRefused
+from workers.plain import UNDEFINED
 
 Stored = npt.NDArray[Any]
 
@@ -52,6 +54,9 @@ PIXEL_DESCRIPTION = (
     "Rows",
     "Columns",
 )
+
+PANIC = "PanicException"
+"""What decoders written in Rust (RLE) raise on damaged data; it is no :class:`Exception`, and has no public module."""
 
 NO_PIXELS = "an instance has no pixel data: not an image, or truncated"
 
@@ -93,8 +98,18 @@ def check_pixels(ds: Dataset) -> None:
         raise SeriesRefused("Rows or Columns is missing or zero")
 
 
-def stored_values(ds: Dataset) -> Stored:
+def is_slow(ds: Dataset) -> bool:
+    """Whether decoding the pixels of an instance takes longer than having another process do it."""
+    return ds.file_meta.TransferSyntaxUID not in NATIVE | {RLELossless}
+
+
+def stored_values(ds: Dataset, pool: DecoderPool | None = None) -> Stored:
     """Decode the pixels of an instance that passed :func:`check_pixels`.
+
+    Parameters
+    ----------
+    pool
+        Processes that decode what is compressed and was left in the file; without them this one does.
 
     Returns
     -------
@@ -107,7 +122,7 @@ def stored_values(ds: Dataset) -> Stored:
         If the pixel data is short or its compression cannot be undone.
     """
     shape = (frame_count(ds), int(ds.Rows), int(ds.Columns))
-    values = _native(ds, shape) if ds.file_meta.TransferSyntaxUID in NATIVE else _decoded(ds, shape)
+    values = _native(ds, shape) if ds.file_meta.TransferSyntaxUID in NATIVE else _decoded(ds, shape, pool)
     return _own_bits(values, int(ds.BitsStored), signed=ds.PixelRepresentation == 1)
 
 
@@ -152,15 +167,47 @@ def _from_file(ds: Dataset, left: RawDataElement, dtype: np.dtype[Any], count: i
     return np.fromfile(path, dtype=dtype, count=min(held, count), offset=left.value_tell)
 
 
-def _decoded(ds: Dataset, shape: tuple[int, int, int]) -> Stored:
+def _decoded(ds: Dataset, shape: tuple[int, int, int], pool: DecoderPool | None) -> Stored:
+    syntax = ds.file_meta.TransferSyntaxUID
+    plugin = DECODERS.get(syntax, "")
+    request = _request(ds, shape, plugin) if pool is not None else None
     try:
-        values = pixel_array(ds, raw=True, decoding_plugin=DECODERS.get(ds.file_meta.TransferSyntaxUID, ""))
-    except Exception as exc:
-        name = ds.file_meta.TransferSyntaxUID.name
-        raise SeriesRefused(f"the pixel data cannot be decoded ({name})") from exc
+        if pool is not None and request is not None and (found := pool.decode(request)) is not None:
+            return found
+        values = pixel_array(ds, raw=True, decoding_plugin=plugin)
+    except MemoryError:
+        raise
+    except Crashed as exc:
+        raise SeriesRefused(f"the pixel data is damaged: its decoder crashed or did not end ({syntax.name})") from exc
+    except BaseException as exc:
+        if not isinstance(exc, Exception) and type(exc).__name__ != PANIC:
+            raise
+        raise SeriesRefused(f"the pixel data cannot be decoded ({syntax.name})") from exc
     if values.size != shape[0] * shape[1] * shape[2]:
         raise SeriesRefused("the decoded pixel data does not have the size that the header says")
     return values.reshape(shape)
+
+
+def _request(ds: Dataset, shape: tuple[int, int, int], plugin: str) -> Request | None:
+    """Say where the pixels were left, and what they are; None for what a decoding process is not asked to do."""
+    element: Any = ds.get_item("PixelData", keep_deferred=True)
+    left = isinstance(element, RawDataElement) and element.value is None and element.length == UNDEFINED
+    syntax = ds.file_meta.TransferSyntaxUID
+    if not left or not syntax.is_encapsulated or "ExtendedOffsetTable" in ds:
+        return None
+    if any(keyword in ds for keyword in PIXEL_KEYWORDS[1:]):
+        return None
+    return Request(
+        path=str(ds.filename),
+        offset=element.value_tell,
+        syntax=str(syntax),
+        plugin=plugin,
+        shape=shape,
+        allocated=int(ds.BitsAllocated),
+        stored=int(ds.BitsStored),
+        signed=ds.PixelRepresentation == 1,
+        photometric=str(ds.PhotometricInterpretation),
+    )
 
 
 def _own_bits(values: Stored, bits: int, *, signed: bool) -> Stored:

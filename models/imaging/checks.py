@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from models import geometry
+from models.checks import check_body_part, check_modality
 from models.contracts import InputDeclined, InputRequirements, Volume
 
 #: Millimetres by which rounding of positions may put a spacing or an extent over its limit.
@@ -14,12 +15,11 @@ ROUNDING_MM = 0.01
 def check_requirements(volume: Volume, requirements: InputRequirements) -> None:
     """Raise :class:`InputDeclined` unless ``volume`` meets ``requirements`` and can be computed with.
 
-    Checked in this order: modality, three axes that match the geometry, slices, a right-angled grid (unless leaning
-    stacks are accepted), spacing, extent, finite values, contrast.
+    Checked in this order: modality, body part, three axes that match the geometry, slices, a right-angled grid (unless
+    leaning stacks are accepted), spacing, extent, finite values, contrast.
     """
-    if volume.modality not in requirements.modalities:
-        allowed = " or ".join(requirements.modalities)
-        raise InputDeclined(f"The modality is {volume.modality or 'not given'}; this model reads {allowed}.")
+    check_modality(volume.modality, requirements)
+    check_body_part(volume.attributes, requirements)
     _check_grid(volume, requirements)
     _check_size(volume, requirements)
     _check_values(volume)

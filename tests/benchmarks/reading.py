@@ -9,6 +9,7 @@ the same. Files are read once before, so that what is measured is not the disk.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
 import platform
@@ -17,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,7 @@ from rich.progress import track
 from models.contracts import InputRequirements
 from node.simulator import jpeg_lossless
 from tests.workers.synthetic import meta
+from workers.decoding import DecoderPool
 from workers.load import read_series
 
 FORMS = ("native", "RLE", "JPEG lossless", "JPEG-LS", "JPEG 2000")
@@ -58,9 +61,9 @@ Volume = npt.NDArray[np.float32]
 Reader = Callable[[Sequence[Path]], Volume]
 
 
-def ours(paths: Sequence[Path]) -> Volume:
+def ours(paths: Sequence[Path], pool: DecoderPool | None = None) -> Volume:
     """Read as a worker does: every check, the geometry, the headers that results are built from."""
-    return read_series(paths, NEEDS).volume.array
+    return read_series(paths, NEEDS, pool).volume.array
 
 
 def simpleitk(paths: Sequence[Path]) -> Volume:
@@ -158,6 +161,8 @@ def _slice(number: int, pixels: npt.NDArray[np.int16]) -> Dataset:
 
 def measure(rounds: int, forms: Sequence[str], slices: int = SLICES, width: int = WIDTH) -> dict[str, Any]:
     """Run the benchmark; returns medians, spreads and ratios."""
+    pool = DecoderPool()
+    readers: dict[str, Reader] = {**READERS, "ours": partial(ours, pool=pool)}
     with tempfile.TemporaryDirectory(prefix="overread-bench-") as folder:
         console = Console(stderr=True)
         series = {
@@ -165,15 +170,20 @@ def measure(rounds: int, forms: Sequence[str], slices: int = SLICES, width: int 
             for form in track(forms, "writing", console=console)
         }
         for paths in series.values():
-            _check_equal([reader(paths) for reader in READERS.values()])  # also warms up
+            _check_equal([reader(paths) for reader in readers.values()])  # also warms up
         seconds: dict[tuple[str, str], list[float]] = {}
+        loads = []
         for number in track(range(rounds), "rounds", console=console):
             for form, paths in series.items():
                 order = list(READERS) if number % 2 == 0 else list(READERS)[::-1]
                 for name in order:
-                    seconds.setdefault((form, name), []).append(_timed(READERS[name], paths))
+                    seconds.setdefault((form, name), []).append(_timed(readers[name], paths))
+            loads.append(os.getloadavg()[0])
+    pool.close()
     return {
         "machine": {"python": sys.version.split()[0], "system": platform.platform(), "cores": os.cpu_count()},
+        "load": _spread(loads),
+        "libjpeg-turbo": importlib.util.find_spec("imagecodecs") is not None,
         "slices": slices,
         "rounds": rounds,
         "forms": {form: _figures(form, seconds) for form in forms},

@@ -64,3 +64,12 @@ def test_a_sheared_grid_is_declined_unless_the_model_accepts_a_lean() -> None:
         check_requirements(sheared, needs)
     check_requirements(sheared, replace(needs, tilt="accept"))
     assert np.isfinite(sheared.geometry.voxel_ml)
+
+
+def test_a_volume_of_another_body_part_is_declined_and_one_that_says_none_is_not() -> None:
+    volume, needs = blob(), InputRequirements(("MR",), (0.1, 10.0), (1.0, 500.0), body_parts=("HEAD", "BRAIN"))
+    check_requirements(replace(volume, attributes={}), needs)
+    check_requirements(replace(volume, attributes={"BodyPartExamined": " brain "}), needs)
+    with pytest.raises(InputDeclined, match="body part is KNEE; this model reads HEAD or BRAIN"):
+        check_requirements(replace(volume, attributes={"BodyPartExamined": "KNEE"}), needs)
+    check_requirements(replace(volume, attributes={"BodyPartExamined": "KNEE"}), replace(needs, body_parts=()))

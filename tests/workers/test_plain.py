@@ -7,15 +7,24 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGLSLossless
+from pydicom.encaps import encapsulate, generate_frames
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGLSLossless,
+    RLELossless,
+)
 
 from tests.workers.synthetic import Phantom, single_frames, write
-from workers.plain import HEAD, read_plain
+from workers.plain import FRAGMENTS, HEAD, read_plain
 
 PHANTOM = Phantom(shape=(2, 24, 20))
 
@@ -33,7 +42,8 @@ def same(path: Path, plain: Any) -> bool:
         and plain.preamble == theirs.preamble
         and plain.original_encoding == theirs.original_encoding
         and plain.original_character_set == theirs.original_character_set
-        and plain.get_item("PixelData", keep_deferred=True).length == len(theirs.PixelData)
+        and plain.PixelData == theirs.PixelData
+        and plain["PixelData"].VR == theirs["PixelData"].VR
     )
 
 
@@ -140,3 +150,49 @@ def test_real_files_are_read_as_by_pydicom_or_left_to_it(real_data: Callable[[st
                 assert same(path, plain), path.name
                 read += 1
     assert read > 50
+
+
+LARGE = Phantom(shape=(1, 192, 160))
+
+
+def noise(path: Path, syntax: str, change: Callable[[Dataset], None] = lambda ds: None) -> Path:
+    """Write a slice of noise, which does not compress to what is kept in memory."""
+
+    def all_changes(ds: Dataset) -> None:
+        ds.PixelData = np.random.default_rng(1).bytes(len(ds.PixelData))
+        ds.compress(syntax, generate_instance_uid=False)
+        change(ds)
+
+    return write(path, single_frames(LARGE), all_changes)[0]
+
+
+@pytest.mark.parametrize("syntax", [RLELossless, JPEGLSLossless, JPEG2000Lossless])
+def test_a_plain_file_of_compressed_pixels_is_read_to_the_same_elements(syntax: str, tmp_path: Path) -> None:
+    path = noise(tmp_path, syntax, rich)
+    plain: Any = read_plain(path)
+    assert plain is not None
+    left = plain.get_item("PixelData", keep_deferred=True)
+    theirs: Any = dcmread(path, defer_size=1000).get_item("PixelData", keep_deferred=True)
+    assert left == theirs
+    assert left.value is None
+    assert same(path, plain)
+
+
+@pytest.mark.parametrize("left", [-1, -8, -9, -20000])
+def test_compressed_pixels_that_are_cut_off_are_left_to_pydicom(left: int, tmp_path: Path) -> None:
+    path = noise(tmp_path, JPEGLSLossless)
+    assert read_plain(path) is not None
+    path.write_bytes(path.read_bytes()[:left])
+    assert read_plain(path) is None
+
+
+def test_pixels_in_many_fragments_or_before_something_else_are_left_to_pydicom(tmp_path: Path) -> None:
+    def many(ds: Dataset) -> None:
+        (frame,) = generate_frames(ds.PixelData, number_of_frames=1)
+        ds.PixelData = encapsulate([frame], fragments_per_frame=FRAGMENTS + 1, has_bot=False)
+
+    def more(ds: Dataset) -> None:
+        ds.add_new((0xFFFC, 0xFFFC), "OB", b"padding ")
+
+    for change in (many, more):
+        assert read_plain(noise(tmp_path, JPEGLSLossless, change)) is None
