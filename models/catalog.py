@@ -157,6 +157,8 @@ class Catalogue:
         """
         plain, wanted = pinned(name)
         found = self.versions(plain)
+        if PIN in name and not wanted:
+            raise UnknownModel(f"{name!r} names no version; there are: {', '.join(found)}")
         if wanted and wanted not in found:
             raise UnknownModel(f"{plain} has no version {wanted!r}; there are: {', '.join(found)}")
         return wanted or found[-1]

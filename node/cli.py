@@ -89,7 +89,7 @@ for name, part in (
     ("study", study.app),
     ("delivery", delivery.app),
     ("hl7", hl7.app),
-    ("rules", rules.app),
+    ("rules", rules.commands(lambda settings: _wrong_models(settings))),
     ("simulate", simulate.app),
     ("results", results.app),
     ("models", models_app),
@@ -127,7 +127,7 @@ def root(
 def check_node(config: ConfigOption = None, json: JsonOption = False) -> None:
     """Check configuration, root, database, broker, ports and destinations. Exit status 1 if one is not well."""
     settings = load(config)
-    check.report(settings, _known_models(settings), _trials(settings), json)
+    check.report(settings, _wrong_models(settings), _trials(settings), json)
 
 
 @app.command()
@@ -137,10 +137,8 @@ def serve(config: ConfigOption = None) -> None:
     from node.supervisor import serve as run
 
     settings = load(config)
-    known = _known_models(settings)
-    missing = settings.unknown_models(known)
-    if missing and settings.workers.processes:
-        raise OverreadError(f"rules: no model is called {', '.join(missing)}; there are: {', '.join(known)}")
+    if settings.workers.processes and (wrong := _wrong_models(settings)):
+        raise OverreadError(f"rules: {'; '.join(wrong)}")
     for trial in _trials(settings).values():
         trial()
     raise typer.Exit(run(settings, config))
@@ -224,23 +222,36 @@ def import_model(
     from models import catalog
     from models.site import bring, report
 
+    settings = load(config)
+    root = settings.node.root / SITE_MODELS
     with _model_errors():
         trial = bring.timed(seconds)
-        root = load(config).node.root / SITE_MODELS
         brought = bring.bring(path, root, name=name, reserved=catalog.names(), device=device, trial=trial)
+        newest = catalog.Catalogue(root).version(brought.card.name) == brought.card.version
+    follows = _rules_that_name(settings, brought.card.name) if newest else []
     if json:
-        dump(report.as_dict(brought))
+        dump(report.as_dict(brought, follows))
         return
-    table(["", ""], report.rows(brought))
+    table(["", ""], report.rows(brought, follows))
 
 
-def _known_models(settings: Settings) -> tuple[str, ...]:
-    """Names that rules may use: models by name, and those that rules pin to a version that is there."""
-    from models import catalog
+def _rules_that_name(settings: Settings, model: str) -> list[str]:
+    """Return the rules that name a model without a version: they take its newest one at once."""
+    return [rule.name for rule in settings.effective_rules if model in (*rule.run, *rule.shadow)]
 
-    found = catalog.Catalogue(settings.node.root / SITE_MODELS)
-    asked = {model for rule in settings.effective_rules for model in (*rule.run, *rule.shadow)}
-    return tuple(sorted({*found.names(), *(model for model in asked if found.knows(model))}))
+
+def _wrong_models(settings: Settings) -> list[str]:
+    """Say which models and versions rules ask for that are not there, and which there are."""
+    from models.catalog import Catalogue
+    from models.contracts import ModelError
+
+    found, wrong = Catalogue(settings.node.root / SITE_MODELS), []
+    for model in settings.asked_models:
+        try:
+            found.version(model)
+        except ModelError as exc:
+            wrong.append(str(exc))
+    return wrong
 
 
 DataOption = Annotated[Path, typer.Option("--data", exists=True, file_okay=False, help="Folder of the training set.")]

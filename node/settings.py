@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -380,9 +380,10 @@ class Settings(Section):
         """The configured rules, or the default set where the configuration has none."""
         return DEFAULT_RULES if self.rules is None else self.rules
 
-    def unknown_models(self, known: Collection[str]) -> list[str]:
-        """Return the models that rules ask for and that are not among ``known``."""
-        return sorted({model for rule in self.effective_rules for model in (*rule.run, *rule.shadow)} - set(known))
+    @property
+    def asked_models(self) -> tuple[str, ...]:
+        """The models that rules ask for, as they name them, sorted."""
+        return tuple(sorted({model for rule in self.effective_rules for model in (*rule.run, *rule.shadow)}))
 
     @property
     def database_url(self) -> str:

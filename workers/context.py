@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pydicom import Dataset
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from models import machine
@@ -19,6 +19,8 @@ from models.running.answers import reason_of
 from models.running.opening import Lists
 from node import logs
 from node.broker import Broker, broker_url
+from node.decide.rules import base_name, pinned_version
+from node.records import timeline
 from node.records.engine import Records
 from node.records.schema import Instance, Job, ModelRegistration, now
 from node.settings import Settings
@@ -32,6 +34,9 @@ from workers.load import read_headers
 
 SPOOL = "spool"
 """The spool's folder below the root (:mod:`node.storage`)."""
+
+MAX_NAME = 64
+"""Characters of a model's name and version in the records."""
 
 KEPT_HEADERS = 4
 """Series whose headers are kept between inference and building, besides those of a batch."""
@@ -65,6 +70,7 @@ class Context:
         self.leases = Leases(self.records, name, settings.workers.lease_seconds, self.log)
         self.reporting = threading.RLock()
         self.builds = False
+        self._versions: dict[str, str] = {}
         self._headers: dict[str, tuple[Dataset, ...]] = {}
         self._headers_lock = threading.Lock()
 
@@ -80,10 +86,42 @@ class Context:
 
     def register_models(self) -> None:
         """Tell the node what can run here, from the cards; what cannot is told with the reason."""
-        for name in self.catalogue.names():
+        names = (*self.catalogue.names(), *self._older())
+        for name in names:
             row = self._registration(name)
+            self._versions[name] = row.version
             with self.records.write() as session:
                 session.merge(row)
+        with self.records.write() as session:  # versions that no rule pins any more
+            pinned = ModelRegistration.name.contains("@")
+            session.execute(delete(ModelRegistration).where(pinned, ModelRegistration.name.not_in(names)))
+
+    def _older(self) -> list[str]:
+        """Return what rules pin beside the newest version of a model."""
+        newest = {f"{name}@{self._version_of(name)}" for name in self.catalogue.names()}
+        asked = [model for model in self.settings.asked_models if pinned_version(model)]
+        return [model for model in asked if model not in newest and len(model) <= MAX_NAME and self._version_of(model)]
+
+    def _version_of(self, model: str) -> str:
+        try:
+            return self.catalogue.card(model).version
+        except Exception:  # told by its registration
+            return ""
+
+    def answered(self, model: str, card: ModelCard) -> None:
+        """Tell the node where another model or version runs than was registered: one was imported meanwhile."""
+        before = self._versions.get(model, "")
+        if not self._versions or pinned_version(model) or before == card.version:
+            return
+        row = self._registration(model)
+        self._versions[model] = row.version
+        with self.records.write() as session:
+            known = session.get(ModelRegistration, model)
+            if known is None or known.version != row.version:  # another worker has not told it
+                place = f"in place of {before}" if before else "for the first time"
+                text = f"{base_name(model)} {card.version} runs {place}."
+                timeline.add(session, "model.version", text)
+            session.merge(row)
 
     def _registration(self, name: str) -> ModelRegistration:
         try:

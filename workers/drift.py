@@ -14,6 +14,9 @@ from models.contracts import FloatArray, Prediction, Radiograph, Record, Source,
 MAX_VALUES = 200_000
 """Values of an array that statistics are taken of: every n-th beyond it, for speed."""
 
+DECLINED = "declined"
+"""1 where the model declined the input, 0 where it answered."""
+
 
 @dataclass(frozen=True, slots=True)
 class Seen:
@@ -26,6 +29,11 @@ class Seen:
 def seen(source: Source, sources: Sequence[Dataset], prediction: Prediction) -> Seen:
     """Measure one run."""
     return Seen(scanner_of(sources), numbers_of(source, prediction))
+
+
+def declined(sources: Sequence[Dataset]) -> Seen:
+    """Count a run that the model declined: its mean over runs is the share of those."""
+    return Seen(scanner_of(sources), {DECLINED: 1.0})
 
 
 def scanner_of(sources: Sequence[Dataset]) -> str:
@@ -43,11 +51,11 @@ def scanner_of(sources: Sequence[Dataset]) -> str:
 
 
 def numbers_of(source: Source, prediction: Prediction) -> dict[str, float]:
-    """Give the numbers of one run by name: ``input.*``, ``score.*`` and how many findings there were."""
+    """Give the numbers of one run by name: ``input.*``, ``score.*``, findings, and that it was not declined."""
     found = {f"input.{name}": value for name, value in _input(source).items()}
     found |= {f"score.{name}": float(value) for name, value in prediction.scores.items()}
     present = [item for item in prediction.findings if item.present]
-    found["findings"] = float(len(present))
+    found |= {"findings": float(len(present)), DECLINED: 0.0}
     confidences = [item.confidence for item in present if item.confidence is not None]
     if confidences:
         found["score.highest_confidence"] = max(confidences)

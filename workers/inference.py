@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from pydicom import Dataset
 from sqlalchemy.orm import Session
 
 from models.contracts import InputDeclined, ModelCard, ModelError, Prediction, Source
@@ -22,6 +23,7 @@ from node.records import jobs
 from node.records.schema import Job
 from workers import ahead, drift, inputs, predictions
 from workers.context import Context
+from workers.load import read_headers
 from workers.record import record_of
 
 
@@ -141,8 +143,18 @@ def _finish(context: Context, read: Sequence[Read], answers: Answers, then: Call
         for item, outcome in zip(read, answers.outcomes, strict=True)
         if _end(context, item.claimed, _kept(context, item, outcome, answers.card), answers.card, item)
     ]
+    _tell_version(context, read, answers.card)
     for claimed in inferred:
         then(context, claimed)
+
+
+def _tell_version(context: Context, read: Sequence[Read], card: ModelCard | None) -> None:
+    """Tell which version ran, if it is a new one; a fault in that must not cost what was inferred."""
+    try:
+        if card is not None:
+            context.answered(read[0].claimed.job.model, card)
+    except Exception as exc:
+        context.log.warning("model.version_not_told", error=exc)
 
 
 def _kept(context: Context, item: Read, outcome: Outcome, card: ModelCard | None) -> Outcome:
@@ -165,7 +177,9 @@ def _end(
     context: Context, claimed: Claimed, outcome: Outcome, card: ModelCard | None = None, item: Read | None = None
 ) -> bool:
     """Record an outcome, unless the lease was lost: then the job is somebody else's. Whether there is a prediction."""
-    seen = _seen(context, item, outcome)
+    seen = _seen(context, claimed, item, outcome)
+    if seen is not None and card is None:
+        card = _card(context, claimed.job.model)
     job, failed = claimed.job, isinstance(outcome, Failure) and not outcome.declined
     if isinstance(outcome, Failure) and failed:
         reason = outcome.reason
@@ -190,14 +204,30 @@ def _end(
     return True
 
 
-def _seen(context: Context, item: Read | None, outcome: Outcome) -> drift.Seen | None:
-    """Give the numbers that drift is watched by; a fault in them must not cost the prediction."""
-    if item is None or not isinstance(outcome, Prediction):
-        return None
+def _seen(context: Context, claimed: Claimed, item: Read | None, outcome: Outcome) -> drift.Seen | None:
+    """Give the numbers that drift is watched by; a fault in them must not cost the outcome."""
     try:
-        return drift.seen(item.source, item.loaded.sources, outcome)
+        if isinstance(outcome, Prediction):
+            return None if item is None else drift.seen(item.source, item.loaded.sources, outcome)
+        return drift.declined(_headers(context, claimed, item)) if outcome.declined else None
     except Exception as exc:
-        context.log.warning("drift.not_measured", job=item.claimed.job.id, error=exc)
+        context.log.warning("drift.not_measured", job=claimed.job.id, error=exc)
+        return None
+
+
+def _headers(context: Context, claimed: Claimed, item: Read | None) -> Sequence[Dataset]:
+    """Give a header of a job's series: what was read, or where reading it was declined, its first file's."""
+    if item is not None:
+        return item.loaded.sources
+    with context.records.read() as session:
+        return read_headers(context.paths(session, claimed.job)[:1])
+
+
+def _card(context: Context, model: str) -> ModelCard | None:
+    """Give the card of a model that did not come with an answer."""
+    try:
+        return context.card(model)
+    except ModelError:
         return None
 
 
@@ -205,7 +235,7 @@ def _record(
     context: Context, session: Session, held: Job, claimed: Claimed, outcome: Outcome, card: ModelCard | None
 ) -> None:
     if isinstance(outcome, Prediction):
-        findings = [predictions.to_json(finding) for finding in outcome.findings]
+        findings = predictions.recorded(outcome, card)
         jobs.infer_done(
             session,
             held,

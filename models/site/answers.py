@@ -10,13 +10,16 @@ import numpy.typing as npt
 from models.codes import LONG_AXIS, MILLIMETRE, NO_UNITS, PROBABILITY
 from models.contracts import Finding, FloatArray, Measurement, Prediction, Region, RegionKind, UnusableOutput
 from models.site.card import SiteCard
-from models.site.coding import Meaning
+from models.site.coding import Meaning, first_channel
 from models.site.working import HALF_VOXEL, Working
 
 Numbers = npt.NDArray[np.float64]
 
 #: Boxes that a network may give before the best are taken.
 MAX_BOXES = 100_000
+
+#: Channels without a name that a refusal lists.
+SHOWN_CHANNELS = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +68,27 @@ def flat(numbers: FloatArray, count: int) -> FloatArray:
     return found
 
 
+def check_named(count: int, card: SiteCard, known: tuple[Meaning, ...]) -> None:
+    """Refuse an answer of ``count`` channels of which some are no output of the card, unless the card ignores them.
+
+    A class that nobody named would be dropped without a word. The background of a segmentation needs no name.
+
+    Raises
+    ------
+    UnusableOutput
+        With the channels.
+    """
+    if card.engine.unnamed_channels == "ignore":
+        return
+    named = {item.channel for item in known} | set(range(first_channel(card)))
+    if spare := [channel for channel in range(count) if channel not in named]:
+        shown = ", ".join(map(str, spare[:SHOWN_CHANNELS])) + (" and more" if len(spare) > SHOWN_CHANNELS else "")
+        raise UnusableOutput(
+            f"the model gives {count} channels, and its card names no output for channel {shown}: name them in "
+            '[[outputs]], or say unnamed_channels = "ignore" under [engine]'
+        )
+
+
 def classified(numbers: FloatArray, card: SiteCard, known: tuple[Meaning, ...]) -> Prediction:
     """Findings of a classification: one an output, present where its probability reaches its threshold.
 
@@ -74,27 +98,38 @@ def classified(numbers: FloatArray, card: SiteCard, known: tuple[Meaning, ...]) 
     if values.min() < 0 or values.max() > 1:
         raise UnusableOutput("the model's numbers are no probabilities: the card's activation is not that of the model")
     best = max(known, key=lambda item: float(values[item.channel]))
+    scores = {item.output.label: float(values[item.channel]) for item in known}
     findings = []
     for item in known:
-        value = float(values[item.channel])
-        present = item is best if card.engine.exclusive else value >= item.output.threshold
-        findings.append(probable(item, value, present=present))
-    scores = {item.output.label: float(values[item.channel]) for item in known}
+        value, point = float(values[item.channel]), item.output.threshold
+        if card.engine.exclusive:
+            present, why = item is best, f"{'' if item is best else 'not '}the most likely class"
+        else:
+            present = value >= point
+            why = f"{'at or above' if present else 'below'} the operating point of {100 * point:.3g} %"
+            scores[f"threshold.{item.output.label}"] = point
+        findings.append(probable(item, value, why, present=present))
     return Prediction(tuple(sorted(findings, key=lambda one: not one.present)), scores=scores)
 
 
-def probable(item: Meaning, value: float, *, present: bool, text: str = "") -> Finding:
-    """A finding with its probability."""
-    said = text or f"{item.name}: {'' if present else 'not found, '}probability {100 * value:.0f} %."
+def probable(item: Meaning, value: float, why: str, *, present: bool) -> Finding:
+    """A finding with its probability, and why it is reported as present or not."""
     return Finding(
         item.output.label,
         item.code,
         (Measurement(PROBABILITY, value, NO_UNITS),),
         side=item.side,
         confidence=value,
-        text=said,
+        text=f"{item.name}: probability {_percent(value)}, {why}.",
         present=present,
     )
+
+
+def _percent(value: float) -> str:
+    """A probability for people; a small one, or one that is nearly sure, does not read as none or as certain."""
+    if 0 < value < 0.001:
+        return "below 0.1 %"
+    return f"{100 * value:.0f} %" if 0.1 <= value < 0.995 else f"{100 * value:.3g} %"
 
 
 def measured(numbers: FloatArray, known: tuple[Meaning, ...]) -> Prediction:

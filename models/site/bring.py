@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from models.contracts import ModelCard
-from models.site import archive, dry_run, store
+from models.site import archive, dry_run, store, units
 from models.site.card import CARD_NAME, read_toml
 from models.site.coding import meanings, model_card
 from models.site.dry_run import Outcome
@@ -31,7 +31,9 @@ class Brought:
     uncoded
         Outputs that have no code of a public scheme.
     rule
-        Lines for ``overread.toml``.
+        Lines for ``overread.toml``; they pin the version.
+    warnings
+        What is odd in the card and does not keep the model from running.
     """
 
     card: ModelCard
@@ -41,6 +43,7 @@ class Brought:
     outcome: Outcome | None
     uncoded: tuple[str, ...]
     rule: str
+    warnings: tuple[str, ...] = ()
 
 
 def bring(
@@ -127,7 +130,7 @@ def _kept(plan: Plan, root: Path, staged: Path, device: str, trial: Trial) -> Br
             )
         folder, new = store.keep(root, plan, staged)
     uncoded = tuple(item.output.label for item in meanings(plan.card) if item.code.scheme == "99OVERREAD")
-    return Brought(registered, folder, new, len(plan.files), outcome, uncoded, rule(plan))
+    return Brought(registered, folder, new, len(plan.files), outcome, uncoded, rule(plan), units.warnings(plan.card))
 
 
 def rule(plan: Plan) -> str:
@@ -138,7 +141,7 @@ def rule(plan: Plan) -> str:
         when.append(f"body_part = {_listed(card.input.body_parts)}")
     return (
         f'[[rules]]\nname = "{card.model.name}"\nwhen = {{ {", ".join(when)} }}\n'
-        f'run = ["{card.model.name}"]\npriority = "{card.model.priority}"\n'
+        f'run = ["{card.model.name}@{card.model.version}"]\npriority = "{card.model.priority}"\n'
     )
 
 

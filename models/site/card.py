@@ -6,11 +6,13 @@ docs/bring_your_own.md describes every key. What a bundle's own metadata says is
 from __future__ import annotations
 
 import math
+import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
 
 from models.contracts import SCOUT_CHOICES, STACK_CHOICES, STEP_CHOICES, TILT_CHOICES, InputKind
 from models.site.errors import ModelRefused
@@ -38,6 +40,9 @@ Range = tuple[Annotated[float, Field(ge=0, le=1e5)], Annotated[float, Field(ge=0
 #: A text that is no expression and no reference of a bundle's configuration.
 Plain = Annotated[str, Field(max_length=300, pattern=r"^[^$@%]")]
 Share = Annotated[float, Field(ge=0, le=1)]
+
+#: Modalities of what is read as a radiograph (docs/inputs.md); a secondary capture of one bears that of its image.
+RADIOGRAPHS = ("CR", "DX")
 
 #: Entries of a list of the card.
 MANY = 64
@@ -119,6 +124,8 @@ class InputPart(Part):
     @model_validator(mode="after")
     def _fitting(self) -> InputPart:
         axes = 3 if self.kind is InputKind.VOLUME else 2
+        if axes == 2 and not set(self.modality) & set(RADIOGRAPHS):
+            raise ValueError(f"modality of a radiograph is {' or '.join(RADIOGRAPHS)}, among others if you like")
         if self.orientation and len({LETTERS[letter][0] for letter in self.orientation}) != 3:
             raise ValueError(f"orientation {self.orientation!r} must name each of R/L, A/P and I/S once")
         if self.spacing and (axes == 2 or len(self.spacing) != 3):
@@ -147,6 +154,7 @@ class EnginePart(Part):
     nearest: bool = False
     largest_part: bool = False
     exclusive: bool = False
+    unnamed_channels: Literal["refuse", "ignore"] = "refuse"
     class_map: Literal["", *CLASS_MAPS] = ""  # type: ignore[valid-type]
     score_threshold: Share = 0.5
     max_detections: Annotated[int, Field(ge=1, le=1000)] = 50
@@ -253,10 +261,40 @@ def validated(kind: type[T], value: Any, what: str) -> T:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         where = where if where.isprintable() and len(where) <= 100 else repr(where[:100])
-        said = "is missing" if first["type"] == "missing" else first["msg"].removeprefix("Value error, ")
-        if first["type"] == "extra_forbidden":
-            said = "is not a key that is known here"
-        raise ModelRefused(f"{what}: {f'{where}: ' if where else ''}{said}") from error
+        raise ModelRefused(f"{what}: {f'{where}: ' if where else ''}{_in_words(first)}") from error
+
+
+#: What a text must be that has a pattern, by the pattern.
+FORMS = {
+    LINE: "is one line, without a backslash",
+    "^[A-Z]{2,16}$": 'is in capitals, as Modality has it, such as "CT"',
+    "^[A-Z0-9 ]{1,16}$": 'is in capitals, as DICOM has it, such as "CHEST" or "PA"',
+    "^([RLAPIS]{3})?$": 'is three of R, L, A, P, I, S, such as "RAS"',
+    r"^[a-z0-9][a-z0-9-]{0,47}$": "is of a-z, 0-9 and hyphens, up to 48 of them",
+    r"^[0-9A-Za-z][0-9A-Za-z._+-]{0,31}$": 'begins with a letter or digit and has no blanks, such as "1.2.0"',
+    r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$": "is of letters, digits, dots, hyphens and underscores, up to 64 of them",
+    r"^[A-Za-z0-9._-]{0,64}$": "is a code: letters, digits, dots, hyphens and underscores",
+    r"^[!-\[\]-~]*$": "is of printable ASCII without blanks and backslashes",
+}
+
+#: A member of an enumeration as pydantic writes it.
+MEMBER = re.compile(r"<\w+\.\w+: ('[^']*')>")
+
+
+def _in_words(error: ErrorDetails) -> str:
+    """Say what is wrong with a key in the words of the card."""
+    given = error.get("ctx", {})
+    kind = error["type"]
+    if kind == "missing":
+        return "is missing"
+    if kind == "extra_forbidden":
+        return "is not a key that is known here"
+    if kind in {"literal_error", "enum"}:
+        expected = MEMBER.sub(r"\1", str(given.get("expected", "")))
+        return f"is one of {expected}"
+    if kind == "string_pattern_mismatch" and (form := FORMS.get(str(given.get("pattern")))):
+        return form
+    return error["msg"].removeprefix("Value error, ").replace("Input should be", "should be")
 
 
 def merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:

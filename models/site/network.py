@@ -95,10 +95,13 @@ class NetworkModel:
             return answers.detected(as_boxes(raw), image, self._site, self._known)
         numbers = as_array(raw)
         if task == "segmentation":
-            return drawing.drawn(numbers, image, self._site, self._known)
-        if task == "regression":
-            return answers.measured(numbers, self._known)
-        return answers.classified(numbers, self._site, self._known)
+            said = drawing.drawn(numbers, image, self._site, self._known)
+        elif task == "regression":
+            said = answers.measured(numbers, self._known)
+        else:
+            said = answers.classified(numbers, self._site, self._known)
+        answers.check_named(len(numbers), self._site, self._known)
+        return said
 
     def prepared(self, source: Volume | Radiograph) -> Working:
         """The image as the network gets it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,8 @@ from models.site.bring import Brought
 SHOWN = 12
 
 
-def as_dict(brought: Brought) -> dict[str, Any]:
-    """All of it."""
+def as_dict(brought: Brought, follows: Sequence[str] = ()) -> dict[str, Any]:
+    """All of it; ``follows`` are the rules that name the model without a version."""
     return {
         "name": brought.card.name,
         "version": brought.card.version,
@@ -25,12 +26,14 @@ def as_dict(brought: Brought) -> dict[str, Any]:
         "sha256": brought.card.weights_sha256,
         "dry_run": asdict(brought.outcome) if brought.outcome else None,
         "uncoded": list(brought.uncoded),
+        "warnings": list(brought.warnings),
+        "unpinned_rules": list(follows),
         "rule": brought.rule,
     }
 
 
-def rows(brought: Brought) -> list[list[Any]]:
-    """Rows of a table with two columns."""
+def rows(brought: Brought, follows: Sequence[str] = ()) -> list[list[Any]]:
+    """Rows of a table with two columns; ``follows`` are the rules that name the model without a version."""
     card = brought.card
     found: list[list[Any]] = [
         ["model", f"{card.name} {card.version}: {card.title}"],
@@ -50,6 +53,10 @@ def rows(brought: Brought) -> list[list[Any]]:
         ]
     if brought.uncoded:
         found.append(["not coded", f"{', '.join(_some(brought.uncoded))} (99OVERREAD; give [[outputs]] a code)"])
+    found += [["card", text] for text in _some(brought.warnings)]
+    if follows:
+        text = f"name it without a version and run {card.version} at once, also on a node that is at work"
+        found.append(["in use", f"rules {', '.join(follows)} {text}; pin {card.name}@VERSION to decide that yourself"])
     return [*found, *(["rule" if not place else "", line] for place, line in enumerate(brought.rule.splitlines()))]
 
 

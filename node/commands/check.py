@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from urllib.parse import urlsplit
 
@@ -41,9 +41,9 @@ Trial = Callable[[], str]
 """Loads something of another room; returns what it is, raises OverreadError if it cannot be used."""
 
 
-def report(settings: Settings, models: Collection[str], trials: Mapping[str, Trial], json: bool) -> None:
+def report(settings: Settings, wrong: Sequence[str], trials: Mapping[str, Trial], json: bool) -> None:
     """Print what was tried; exit status 1 if something is not well."""
-    found = list(checks(settings, models, trials))
+    found = list(checks(settings, wrong, trials))
     if json:
         dump([asdict(item) for item in found])
     else:
@@ -55,10 +55,10 @@ def report(settings: Settings, models: Collection[str], trials: Mapping[str, Tri
         raise typer.Exit(1)
 
 
-def checks(settings: Settings, models: Collection[str], trials: Mapping[str, Trial]) -> Iterator[Check]:
-    """Try everything that the node needs; ``models`` are the names that rules may ask for."""
+def checks(settings: Settings, wrong: Sequence[str], trials: Mapping[str, Trial]) -> Iterator[Check]:
+    """Try everything that the node needs; ``wrong`` says what rules ask for that is not there."""
     yield Check("configuration", True, "read; every key is known")
-    yield _models(settings, models)
+    yield _models(settings, wrong)
     yield from (_tried(name, trial) for name, trial in trials.items())
     yield _root(settings)
     yield _database(settings)
@@ -161,10 +161,9 @@ def _port(name: str, host: str, port: int) -> Check:
     return Check(f"{name}.port", why is None, f"{host}:{port} {text}")
 
 
-def _models(settings: Settings, known: Collection[str]) -> Check:
-    missing = settings.unknown_models(known)
-    if missing:
-        return Check("rules", False, f"no model is called {', '.join(missing)}; there are: {', '.join(known)}")
+def _models(settings: Settings, wrong: Sequence[str]) -> Check:
+    if wrong:
+        return Check("rules", False, "; ".join(wrong))
     return Check("rules", True, f"{len(settings.effective_rules)} rules, every model is known")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,20 +19,33 @@ from node.dicom.headers import RULE_TAGS
 from node.errors import OverreadError
 from node.settings import Settings
 
-app = typer.Typer(no_args_is_help=True, help="Rules: try them on files.")
+Wrong = Callable[[Settings], Sequence[str]]
+"""Says which models and versions rules ask for that are not there."""
 
 
-@app.command("test")
-@told
-def test_rules(
-    path: Annotated[Path, typer.Argument(exists=True, help="A DICOM file or a folder of them.")],
-    order_priority: Annotated[str, typer.Option(help="Priority of the order: STAT, ASAP or ROUTINE.")] = "",
-    calling_ae_title: Annotated[str, typer.Option(help="Who sends.")] = "",
-    config: ConfigOption = None,
-    json: JsonOption = False,
-) -> None:
-    """Show, for each series below PATH, which rule wants it, for which model, and where results would go."""
-    settings = load(config)
+def commands(wrong: Wrong) -> typer.Typer:
+    """Return the commands, with what knows the models."""
+    app = typer.Typer(no_args_is_help=True, help="Rules: try them on files.")
+
+    @app.command("test")
+    @told
+    def test_rules(
+        path: Annotated[Path, typer.Argument(exists=True, help="A DICOM file or a folder of them.")],
+        order_priority: Annotated[str, typer.Option(help="Priority of the order: STAT, ASAP or ROUTINE.")] = "",
+        calling_ae_title: Annotated[str, typer.Option(help="Who sends.")] = "",
+        config: ConfigOption = None,
+        json: JsonOption = False,
+    ) -> None:
+        """Show, for each series below PATH, which rule wants it, for which model, and where results would go."""
+        settings = load(config)
+        if found := wrong(settings):
+            raise OverreadError(f"rules: {'; '.join(found)}")
+        _test(settings, path, order_priority, calling_ae_title, json=json)
+
+    return app
+
+
+def _test(settings: Settings, path: Path, order_priority: str, calling_ae_title: str, *, json: bool) -> None:
     rows = [
         row
         for dataset in _one_per_series(path)

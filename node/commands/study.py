@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -10,6 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from node.commands.common import ConfigOption, JsonOption, dump, load, out, printable, records, table, told
+from node.decide.rules import base_name, pinned_version
 from node.errors import OverreadError
 from node.records import assessed, attention, evidence, expectations, jobs, timeline
 from node.records.assessed import Assessed, Doubt
@@ -51,13 +52,10 @@ def show(study: StudyArgument, config: ConfigOption = None, json: JsonOption = F
     out.print(f"{data['uid']}  accession {data['accession'] or '(none)'}  {data['description']}", markup=False)
     for line in _judged(data):
         out.print(printable(line), markup=False, highlight=False)
-    columns = ["model", "version", "state", "reason", "attempts"]
-    table(columns, [[job[column] for column in columns] for job in data["jobs"]])
+    _ran(data["jobs"])
     if data["shadow_jobs"]:
         out.print("In shadow, published nowhere:", highlight=False)
-        table(columns, [[job[column] for column in columns] for job in data["shadow_jobs"]])
-    said = [[job["model"], text] for job in data["jobs"] for text in _said(job)]
-    table(["model", "finding or limit"], said)
+        _ran(data["shadow_jobs"])
     columns = ["kind", "uid", "destination", "state", "attempts", "status", "reason"]
     table(columns, [[row[column] for column in columns] for row in data["deliveries"]])
     table(["at", "level", "what"], [[row["at"], row["level"], row["text"]] for row in data["timeline"]])
@@ -222,6 +220,21 @@ def _job(job: Job) -> dict[str, Any]:
         "findings": job.findings,
         "warnings": job.warnings,
     }
+
+
+def _ran(found: Sequence[dict[str, Any]]) -> None:
+    """Print jobs, and what they found."""
+    rows = [_unpinned(job) for job in found]
+    columns = ["model", "version", "state", "reason", "attempts"]
+    table(columns, [[job[column] for column in columns] for job in rows])
+    said = [[job["model"], job["version"], text] for job in rows for text in _said(job)]
+    table(["model", "version", "finding or limit"], said)
+
+
+def _unpinned(job: dict[str, Any]) -> dict[str, Any]:
+    """The job with its model's name and version apart, for a pinned version stands in both."""
+    version = job["version"] or pinned_version(job["model"])
+    return {**job, "model": base_name(job["model"]), "version": version}
 
 
 def _said(job: dict[str, Any]) -> list[str]:

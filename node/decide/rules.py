@@ -32,6 +32,11 @@ def base_name(model: str) -> str:
     return model.partition("@")[0]
 
 
+def pinned_version(model: str) -> str:
+    """Return the version that a rule pins, "" where it pins none."""
+    return model.partition("@")[2]
+
+
 def applies(rule: Rule, facts: Facts) -> bool:
     """Whether all conditions of a rule hold."""
     return all(CONDITIONS[name](facts, wanted) for name, wanted in rule.when.items())

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
+from node.drift import MIN_RECENT, MIN_REFERENCE
 from node.records.schema import DriftSample, Job
 
 REFERENCE = 200
@@ -23,7 +24,11 @@ MAX_GROUPS = 48
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One number of a model's version on a scanner: its values in the reference and in recent runs."""
+    """One number of a model's version on a scanner: its values in the reference and in recent runs.
+
+    ``needs`` is how many more runs there must be before these are compared; None where that will not be, because too
+    few of the first runs had the number.
+    """
 
     model: str
     version: str
@@ -31,6 +36,7 @@ class Series:
     number: str
     reference: Sequence[float]
     recent: Sequence[float]
+    needs: int | None = 0
 
 
 def keep(session: Session, job: Job, model: str, version: str, scanner: str, numbers: Mapping[str, float]) -> None:
@@ -42,20 +48,29 @@ def keep(session: Session, job: Job, model: str, version: str, scanner: str, num
     session.add(DriftSample(job_fk=job.id, model=model[:64], version=version[:32], scanner=scanner[:64], numbers=kept))
 
 
-def series(session: Session) -> Iterator[Series]:
-    """Give every number of every model and scanner, with what it was at first and what it is lately."""
+def series(session: Session, model: str = "") -> Iterator[Series]:
+    """Give every number of every model (or one) and scanner, with what it was at first and what it is lately."""
     sample = DriftSample
     groups = session.execute(
         select(sample.model, sample.version, sample.scanner)
+        .where(*([sample.model == model] if model else []))
         .group_by(sample.model, sample.version, sample.scanner)
         .order_by(func.count().desc(), sample.model, sample.version, sample.scanner)
         .limit(MAX_GROUPS)
     )
-    for model, version, scanner in groups.all():
-        these = (sample.model == model, sample.version == version, sample.scanner == scanner)
+    for name, version, scanner in groups.all():
+        these = (sample.model == name, sample.version == version, sample.scanner == scanner)
         first, last = _windows(session, these)
         for number in sorted({name for row in (*first, *last) for name in row}):
-            yield Series(model, version, scanner, number, _values(first, number), _values(last, number))
+            before, after = _values(first, number), _values(last, number)
+            yield Series(name, version, scanner, number, before, after, _needs(len(first), before, after))
+
+
+def _needs(first: int, before: Sequence[float], after: Sequence[float]) -> int | None:
+    """Runs until there is an index: the reference is filled first, then enough runs come after it."""
+    if first < REFERENCE:
+        return REFERENCE - first + MIN_RECENT
+    return None if len(before) < MIN_REFERENCE else max(0, MIN_RECENT - len(after))
 
 
 def _windows(

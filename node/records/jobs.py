@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.orm import Session, joinedload
 
 from node.decide.priority import most_urgent
-from node.decide.rules import Wanted, base_name
+from node.decide.rules import Wanted, base_name, pinned_version
 from node.records import timeline
 from node.records.schema import Job, Series, Study, now
 from node.records.states import JobState, StudyState, check
@@ -68,6 +68,11 @@ def _published(session: Session, series: Series, job: Job, wanted: Wanted) -> Jo
     if job.state is JobState.DONE:
         step(job, JobState.INFERRED, "published by a rule")
     return job
+
+
+def ran(job: Job) -> str:
+    """Return a job's model with the version that ran, or that its rule pins, said once."""
+    return f"{base_name(job.model)} {job.model_version or pinned_version(job.model)}".rstrip()
 
 
 def of_model(name: str) -> ColumnElement[bool]:
@@ -135,11 +140,12 @@ def infer_done(
     job.lease_until = None
     if not job.shadow:
         found = sum(bool(item.get("present", True)) for item in findings)
-        timeline.add(session, "job.inferred", f"{job.model} {version}: {found} findings.", study=job.study_fk)
+        counted = "1 finding" if found == 1 else f"{found} findings"
+        timeline.add(session, "job.inferred", f"{ran(job)}: {counted}.", study=job.study_fk)
         return
     step(job, JobState.DONE)
     job.finished_at = now()
-    text = f"{job.model} {version}: ran in shadow; its findings are recorded and not published."
+    text = f"{ran(job)}: ran in shadow; its findings are recorded and not published."
     timeline.add(session, "job.shadowed", text, study=job.study_fk)
 
 

@@ -15,6 +15,8 @@ from node.records.states import JobState
 
 MAX_JOBS = 5000
 """Most shadow runs that are looked at, the latest."""
+MAX_DIFFERING = 20
+"""Most studies that are named of those on which a shadow run and the published one differ, the latest."""
 LATER = (JobState.DONE, JobState.INFERRED)
 
 
@@ -33,6 +35,8 @@ class ShadowRow:
     compared, agree
         Series that a published version of the same model has read too, and on how many of these both found something or
         both nothing.
+    differ
+        Numbers of the latest studies with a series on which they do not.
     """
 
     model: str
@@ -41,6 +45,7 @@ class ShadowRow:
     found: int
     compared: int
     agree: int
+    differ: tuple[int, ...] = ()
 
 
 def summary(session: Session) -> list[ShadowRow]:
@@ -68,13 +73,11 @@ def _row(model: str, version: str, group: list[Job], published: Mapping[tuple[in
         states[job.state.value] = states.get(job.state.value, 0) + 1
     done = [job for job in group if job.state is JobState.DONE]
     key = base_name(model)
-    pairs = [
-        (found_something(job.findings), published[job.series_fk, key])
-        for job in done
-        if (job.series_fk, key) in published
-    ]
+    compared = [job for job in done if (job.series_fk, key) in published]
+    others = [job for job in compared if found_something(job.findings) != published[job.series_fk, key]]
     found = sum(found_something(job.findings) for job in done)
-    return ShadowRow(model, version, states, found, len(pairs), sum(one == other for one, other in pairs))
+    differ = tuple(dict.fromkeys(job.study_fk for job in others))[:MAX_DIFFERING]
+    return ShadowRow(model, version, states, found, len(compared), len(compared) - len(others), differ)
 
 
 def found_something(findings: Iterable[Mapping[str, Any]]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,14 @@ from pydicom.dataset import Dataset
 
 from models.codes import PROBABILITY
 from models.contracts import Channel, Finding, Prediction, Radiograph, Record, RecordValue, Waveform
-from node.records.schema import DriftSample, Job
+from node.records import timeline
+from node.records.schema import DriftSample, Job, ModelRegistration
 from node.records.states import JobState
+from node.settings import Rule
 from node.web.metrics import registry
-from tests.workers.desk import Counting, Desk
+from tests.workers.desk import SHORT, Counting, Desk
+from tests.workers.shelf import Shelf
+from tests.workers.synthetic import CARD
 from workers import drift, tasks
 
 
@@ -49,6 +54,7 @@ def test_the_numbers_of_each_kind_of_source_are_named() -> None:
         "input.age": 40,
         "score.risk": 0.25,
         "findings": 0,
+        "declined": 0,
     }
 
 
@@ -75,3 +81,65 @@ def test_a_run_in_shadow_is_measured_and_recorded_and_not_built(desk: Desk) -> N
         assert job.findings
         assert job.results == []
         assert session.query(DriftSample).count() == 1
+
+
+def test_a_declined_run_is_counted_for_its_scanner(desk: Desk) -> None:
+    for number, slices in ((1, SHORT), (2, 5)):
+        tasks.infer(desk.context, desk.job(number, slices=slices))
+    with desk.context.records.read() as session:
+        first, second = session.query(DriftSample).order_by(DriftSample.id)
+    assert first.numbers == {"declined": 1.0}
+    assert second.numbers["declined"] == 0.0
+    assert (first.model, first.version, first.scanner) == (second.model, second.version, second.scanner)
+
+
+def test_a_version_that_came_while_the_worker_runs_is_registered_and_told(desk: Desk) -> None:
+    desk.context.register_models()
+    tasks.infer(desk.context, desk.job(1, slices=5))
+    shelf = desk.context.catalogue
+    assert isinstance(shelf, Shelf)
+    shelf.models["counting"] = Counting(replace(CARD, version="9.0"))
+    for number in (2, 3):
+        tasks.infer(desk.context, desk.job(number, slices=5))
+    with desk.context.records.read() as session:
+        assert session.get_one(ModelRegistration, "counting").version == "9.0"
+        told = [event.text for event in timeline.of_node(session, 9) if event.kind == "model.version"]
+    assert told == [f"counting 9.0 runs in place of {CARD.version}."]
+
+
+def test_a_model_that_came_while_the_worker_runs_is_registered_when_it_runs(desk: Desk) -> None:
+    desk.context.register_models()
+    shelf = desk.context.catalogue
+    assert isinstance(shelf, Shelf)
+    shelf.models["later"] = Counting()
+    tasks.infer(desk.context, desk.job(1, slices=5, model="later"))
+    with desk.context.records.read() as session:
+        assert session.get_one(ModelRegistration, "later").version == CARD.version
+        assert [event.text for event in timeline.of_node(session, 1)] == [
+            f"later {CARD.version} runs for the first time."
+        ]
+
+
+def test_a_pinned_older_version_is_registered_beside_the_newest_and_goes_with_its_rule(tmp_path: Path) -> None:
+    older, newest = Counting(), Counting(replace(CARD, version="9.0"))
+    found = Desk(tmp_path, counting=newest)
+    found.context.catalogue = Pinned(older, newest)
+    rule = Rule(name="r", run=("counting@1.0.0",), shadow=("counting@9.0", "counting@7"))
+    names = []
+    for rules in ((rule,), ()):
+        found.context.settings = found.context.settings.model_copy(update={"rules": rules})
+        found.context.register_models()
+        with found.records.read() as session:
+            names.append({row.name: row.version for row in session.query(ModelRegistration)})
+    found.close()
+    assert names == [{"counting": "9.0", "counting@1.0.0": "1.0.0"}, {"counting": "9.0"}]
+
+
+class Pinned(Shelf):
+    """Two versions of one model."""
+
+    def __init__(self, older: Counting, newest: Counting) -> None:
+        super().__init__(**{"counting": newest, "counting@1.0.0": older, "counting@9.0": newest})
+
+    def names(self) -> tuple[str, ...]:
+        return ("counting",)

@@ -20,7 +20,8 @@ from pydicom.uid import (
 
 from tests.workers.synthetic import Phantom, multi_frame, single_frames, write
 from workers.errors import SeriesRefused
-from workers.instances import DEFER_BYTES, one_of_each, read_file
+from workers.instances import one_of_each, read_file
+from workers.plain import DEFER_BYTES
 from workers.load import read_series
 from workers.pixels import stored_values
 

@@ -17,7 +17,7 @@ import torch
 from models import cards, catalog
 from models.catalog import Catalogue, UnknownModel
 from models.codes import OWN_SCHEME, PROBABILITY, VOLUME
-from models.contracts import InputDeclined, Volume, WeightsError
+from models.contracts import InputDeclined, UnusableOutput, Volume, WeightsError
 from models.site import store
 from models.site.bring import bring, timed
 from models.site.card import SiteCard, validated
@@ -187,7 +187,7 @@ def test_a_zip_is_imported_under_a_name_of_the_operators_choice(tmp_path: Path, 
     brought = imported(packed, root, name="other")
 
     assert (brought.card.name, Catalogue(root).site_names()) == ("other", ("other",))
-    assert 'run = ["other"]' in brought.rule
+    assert 'run = ["other@1.0.0"]' in brought.rule
 
 
 @pytest.mark.parametrize(
@@ -293,3 +293,31 @@ def test_what_is_kept_is_complete(tmp_path: Path, root: Path) -> None:
     assert sorted(kept["files"]) == ["model.toml", "model.ts"]
     assert cards.read_card(brought.folder).weights_sha256 == brought.card.weights_sha256
     assert np.isfinite(brought.outcome.predict_seconds if brought.outcome else np.nan)
+
+
+class Four(torch.nn.Module):
+    """Probabilities of four findings."""
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """Logits."""
+        mean = image.mean(dim=[1, 2, 3])
+        return torch.stack([mean, mean, mean, mean], 1)
+
+
+def test_numbers_that_the_card_does_not_name_are_refused_unless_it_says_that_they_are_to_be_ignored(
+    tmp_path: Path, root: Path
+) -> None:
+    with pytest.raises(ModelRefused, match="gives 4 channels, and its card names no output for channel 2, 3"):
+        bring(script(tmp_path / "m", Four(), classification_card("torchscript")), root, device="cpu", trial=timed(120))
+    assert Catalogue(root).site_names() == ()
+
+    ignoring = classification_card("torchscript", engine='unnamed_channels = "ignore"')
+    imported(script(tmp_path / "n", Four(), ignoring), root)
+    assert len(Catalogue(root).load("greyness", "cpu").predict(radiograph()).findings) == 2
+
+
+def test_the_background_of_a_segmentation_needs_no_name_and_another_class_does(tmp_path: Path, root: Path) -> None:
+    imported(script(tmp_path / "m", Threshold(), segmentation_card("torchscript")), root)
+    sigmoid = segmentation_card("torchscript", version="2").replace('"softmax"', '"sigmoid"')
+    with pytest.raises(UnusableOutput, match="gives 2 channels, and its card names no output for channel 1"):
+        imported(script(tmp_path / "n", Threshold(), sigmoid), root)

@@ -59,7 +59,36 @@ def test_the_table_shows_the_dry_run_and_the_rule(tmp_path: Path, config: Path) 
 
     assert "lights 1.0.0: Bright things" in shown
     assert "dry run" in shown
-    assert 'run = ["lights"]' in shown
+    assert 'run = ["lights@1.0.0"]' in shown
+
+
+def test_an_import_names_the_rules_that_run_it_at_once_because_they_pin_no_version(
+    tmp_path: Path, config: Path
+) -> None:
+    options = ("--device", "cpu", "--config", str(config))
+    newer = script(tmp_path / "m", Threshold(), segmentation_card("torchscript", version="2.0.0"))
+    older = script(tmp_path / "n", Threshold(), segmentation_card("torchscript"))
+
+    shown = said("models", "import", str(newer), *options)
+    assert "rules b name it without a version and run 2.0.0 at once" in " ".join(shown.split())
+    assert json.loads(said("models", "import", str(older), "--json", *options))["unpinned_rules"] == []
+
+
+@pytest.mark.parametrize(("pin", "words"), [("bright@", "'bright@' names no version"), ("bright@7", "no version '7'")])
+def test_a_pin_of_no_or_an_unknown_version_is_refused_with_those_that_there_are(
+    tmp_path: Path, config: Path, pin: str, words: str
+) -> None:
+    options = ("--config", str(config))
+    folder = script(tmp_path / "m", Threshold(), segmentation_card("torchscript"))
+    said("models", "import", str(folder), "--device", "cpu", *options)
+    config.write_text(config.read_text("utf-8").replace('"bright"', f'"{pin}"'), encoding="utf-8")
+
+    found = {item["name"]: item for item in json.loads(said("check", "--json", *options, status=(1,)))}
+    assert not found["rules"]["ok"]
+    tried = said("rules", "test", str(folder), *options, status=(2,))
+    for text in (found["rules"]["text"], " ".join(tried.split())):
+        assert words in text
+        assert "there are: 1.0.0" in text
 
 
 def test_a_refusal_is_one_line_and_keeps_nothing(tmp_path: Path, config: Path) -> None:

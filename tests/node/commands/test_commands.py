@@ -86,7 +86,7 @@ def test_a_rule_that_names_an_unknown_model_is_told_by_check_and_by_serve(config
     assert not found["rules"]["ok"]
     said = run("serve", "--config", config)
     assert said.exit_code == 2
-    assert "no model is called hipocampus; there are: chest-xray-pneumonia" in said.stderr
+    assert "no model is called 'hipocampus'; there are: chest-xray-pneumonia" in said.stderr
 
 
 def test_a_node_does_not_start_on_a_port_that_another_one_shares(config: Path) -> None:

@@ -106,7 +106,7 @@ def test_the_summary_compares_shadow_runs_with_what_was_published(records: Recor
     with records.read() as session:
         [row] = shadow.summary(session)
     assert (row.model, row.version, row.states) == ("nodules@2.0", "2.0", {"done": 1})
-    assert (row.found, row.compared, row.agree) == (0, 1, 0)
+    assert (row.found, row.compared, row.agree, row.differ) == (0, 1, 0, (1,))
 
 
 def test_the_numbers_of_a_run_are_kept_once_and_only_finite_ones(records: Records) -> None:
