@@ -53,7 +53,8 @@ def scanner_of(sources: Sequence[Dataset]) -> str:
 def numbers_of(source: Source, prediction: Prediction) -> dict[str, float]:
     """Give the numbers of one run by name: ``input.*``, ``score.*``, findings, and that it was not declined."""
     found = {f"input.{name}": value for name, value in _input(source).items()}
-    found |= {f"score.{name}": float(value) for name, value in prediction.scores.items()}
+    said = {name: value for name, value in prediction.scores.items() if not name.startswith("threshold")}
+    found |= {f"score.{name}": float(value) for name, value in said.items()}
     present = [item for item in prediction.findings if item.present]
     found |= {"findings": float(len(present)), DECLINED: 0.0}
     confidences = [item.confidence for item in present if item.confidence is not None]

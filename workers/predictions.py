@@ -32,6 +32,7 @@ from models.contracts import (
     Trace,
 )
 from node import durable
+from workers.results.wording import operating_point
 
 #: How maps are stored: three significant digits, which no probability or heat map exceeds, in half the room.
 STORED = np.dtype("<f2")
@@ -41,6 +42,14 @@ LARGEST = float(np.finfo(STORED).max)
 def to_json(finding: Finding) -> dict[str, Any]:
     """Return a finding as plain data, the form that the records keep."""
     return dataclasses.asdict(finding)
+
+
+def recorded(prediction: Prediction, card: ModelCard | None) -> list[dict[str, Any]]:
+    """Return a prediction's findings as the records keep them: each with its operating point, for the pages."""
+    return [
+        to_json(finding) | {"threshold": operating_point(prediction, card, finding.label)}
+        for finding in prediction.findings
+    ]
 
 
 def finding_from(data: dict[str, Any]) -> Finding:

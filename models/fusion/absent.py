@@ -9,12 +9,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from models.codes import PROBABILITY
 from models.contracts import Finding
 from models.fusion.contracts import Assessment, Case, Conflict, Link, Score
 from models.fusion.wording import describe
 
 #: Findings that one sentence names.
 NAMED = 8
+
+#: From this probability on what was not reported lies below an operating point that is high.
+LIKELY = 0.5
 
 
 def shown(case: Case) -> tuple[Case, tuple[int, ...]]:
@@ -60,6 +64,26 @@ def put_back(made: Assessment, kept: Sequence[int]) -> Assessment:
 
 def sentence(findings: Sequence[Finding]) -> str:
     """Say what was looked for and not found; empty where there is nothing of the kind."""
-    names = list(dict.fromkeys(describe(finding) for finding in findings if not finding.present))
+    absent = [finding for finding in findings if not finding.present]
+    likely = [
+        f"{describe(finding)} (probability {_probability(finding):.2f})" for finding in absent if _likely(finding)
+    ]
+    below = f"Below the model's operating point, so not reported: {_named(likely)}" if likely else ""
+    others = [describe(finding) for finding in absent if not _likely(finding)]
+    return " ".join(filter(None, (below, f"Looked for in the input and not found: {_named(others)}" if others else "")))
+
+
+def _likely(finding: Finding) -> bool:
+    """Whether a model holds what it did not report for more likely than not: "not found" would hide that."""
+    return LIKELY <= _probability(finding) <= 1
+
+
+def _probability(finding: Finding) -> float:
+    """Probability that a model gives with what it did not report; 0 where it gives none."""
+    return next((item.value for item in finding.measurements if item.name == PROBABILITY), 0.0)
+
+
+def _named(said: Sequence[str]) -> str:
+    names = list(dict.fromkeys(said))
     more = f"; and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return f"Looked for in the input and not found: {'; '.join(names[:NAMED])}{more}." if names else ""
+    return f"{'; '.join(names[:NAMED])}{more}."

@@ -24,7 +24,7 @@ from models.fusion.triage import SURE, sure, triage
 from models.fusion.wording import confidence
 
 #: Of the rules in this package, beside the graph's own; changes with what they decide.
-VERSION = "3"
+VERSION = "4"
 
 #: Scores that one case has at most: one a nodule is the most that is sensible.
 MAX_SCORES = 60

@@ -111,7 +111,7 @@ def _of_finding(
 ) -> tuple[Link, ...]:
     own = graph.match(case.findings[index].code, place_of(case))
     side = str(case.findings[index].side or "")
-    found = [*_same(index, own, statements, graph, side)]
+    found = [*_same(index, case.findings[index].label, own, statements, graph, side)]
     for node in own:
         found += _by_edges(index, graph, graph.edges_to(node.id), statements, 1.0, side)
         if node.id in SMALL and (small := too_small(index, scores)) is not False:
@@ -121,7 +121,12 @@ def _of_finding(
 
 
 def _same(
-    index: int, own: tuple[Node, ...], statements: Mapping[str, tuple[Statement, ...]], graph: Graph, side: str
+    index: int,
+    label: str,
+    own: tuple[Node, ...],
+    statements: Mapping[str, tuple[Statement, ...]],
+    graph: Graph,
+    side: str,
 ) -> Iterator[tuple[str, Link]]:
     """Links of statements on the very finding: a note that states or denies it, an earlier study that had it."""
     near = dict.fromkeys(item for node in own for item in statements.get(node.id, ()))
@@ -129,10 +134,17 @@ def _same(
         if item.index is not None or not is_same(item, own) or _other_side(item, side) or item.assertion.hypothetical:
             continue
         node = graph.nodes[item.nodes[0]]
+        if item.evidence.source is Source.PRIOR and not _tells(item, label, node):
+            continue
         if item.assertion.negated and (item.of_past_only or _of_another_time(item)):
             continue
         why, relation, weight = _said_of_it(item, node)
         yield f"{node.id}={relation}", Link(index, relation, item.evidence, weight, why)
+
+
+def _tells(item: Statement, label: str, node: Node) -> bool:
+    """Whether an earlier finding says something of one now: not a part of the whole, nor a normal structure."""
+    return node.kind is not NodeKind.STRUCTURE and item.label in ("", label)
 
 
 def _said_of_it(item: Statement, node: Node) -> tuple[str, Relation, float]:

@@ -53,7 +53,7 @@ def missing(case: Case, graph: Graph, scores: Iterable[Score]) -> tuple[str, ...
     Returns
     -------
     tuple of str
-        Short phrases: "no note", "no laboratory value: D-dimer", "curb-65: urea". Nothing for images without findings.
+        Short phrases: "no note", "no laboratory value: D-dimer", "CURB-65: urea". Nothing for images without findings.
         Of a record that is withheld it says why, and not what it may hold.
     """
     withheld = (case.withheld,) if case.withheld else ()
@@ -64,7 +64,7 @@ def missing(case: Case, graph: Graph, scores: Iterable[Score]) -> tuple[str, ...
         *withheld,
         *(() if withheld else _record(case, edges, graph)),
         *(() if withheld else _laboratory(case, edges, graph)),
-        *(f"{score.name}: {name}" for score in scores if score.category != NOT_APPLICABLE for name in score.missing),
+        *(f"{score.title}: {name}" for score in scores if score.category != NOT_APPLICABLE for name in score.missing),
     ]
     return tuple(dict.fromkeys(said))[:MAX_MISSING]
 

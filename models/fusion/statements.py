@@ -73,6 +73,8 @@ class Statement:
         Time of its own that a note gives, for people: "2024", "2025-09", "about 2023-03"; "" where it gives none.
     began
         Days from the time that a note gives for it to the study, also of what is present; None without such a time.
+    label
+        Of an earlier finding of the same model: what tells the part of a structure from the whole; else "".
     """
 
     nodes: tuple[str, ...]
@@ -85,6 +87,7 @@ class Statement:
     group: str = ""
     when: str = ""
     began: float | None = None
+    label: str = ""
 
     @property
     def acute(self) -> bool:
@@ -256,6 +259,7 @@ def _priors(case: Case, graph: Graph, place: str) -> Iterator[Statement]:
             value=Value(size, "mm") if size is not None else NO_VALUE,
             side=str(item.finding.side or ""),
             group=item.study_uid,
+            label=item.finding.label if item.model == case.model else "",
         )
 
 

@@ -20,7 +20,7 @@ from models.fusion.knowledge_values import compare
 from models.fusion.links import SMALL, leading
 from models.fusion.statements import ACUTE_DAYS, MAX_FINDINGS, Statement, gather, place_of
 from models.fusion.times import days_between
-from models.fusion.wording import confidence
+from models.fusion.wording import confidence, shorten
 
 #: Reasons that are given, the weightiest first.
 MAX_REASONS = 12
@@ -196,7 +196,13 @@ def _by_doubtful(case: Case, graph: Graph, graded: Mapping[int, Grade]) -> Itera
 def _named(node: Node, finding: Finding) -> str:
     sides = f", {finding.side}" if finding.side else ""
     sureness = f" ({said})" if (said := confidence(finding)) else ""
-    return f"{node.meaning}{sides}{sureness}"
+    return f"{_called(node, finding)}{sides}{sureness}"
+
+
+def _called(node: Node, finding: Finding) -> str:
+    """Name of a finding where it is the concept itself, which may be wider ("fibrillation or flutter")."""
+    meaning, wider = finding.code.meaning.strip(), node.meaning.partition(" or ")[0].casefold()
+    return shorten(meaning) if wider != node.meaning.casefold() and wider in meaning.casefold() else node.meaning
 
 
 def _by_order(case: Case) -> Iterator[Reason]:

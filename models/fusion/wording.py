@@ -42,11 +42,12 @@ def describe(finding: Finding) -> str:
 
 
 def _name(finding: Finding) -> str:
-    """Meaning of the code, with what the label says beyond it: "Hippocampus posterior" of ``hippocampus-posterior``."""
+    """Meaning of the code, with what the label says after it: "Hippocampus posterior" of ``hippocampus-posterior``."""
     meaning = finding.code.meaning
     known = set(meaning.casefold().split())
     label = _LABEL_BREAKS.split(finding.label[:MAX_TEXT].casefold())
-    beyond = [word for word in label if word.isalpha() and word not in known]
+    first = next((at for at, word in enumerate(label) if word in known), len(label))
+    beyond = [word for word in label[first:] if word.isalpha() and word not in known]
     named = " ".join([meaning, *beyond]) if known & set(label) else meaning
     return named or finding.label or finding.code.value or "finding"
 
@@ -62,6 +63,8 @@ def confidence(finding: Finding) -> str:
     said = finding.confidence
     if said is None:
         return ""
+    if said < 0.005:
+        return "confidence below 0.01"
     return f"confidence {said:.2f}" if math.isfinite(said) else "confidence not known"
 
 
@@ -75,6 +78,13 @@ def describe_fact(fact: NoteFact, where: str) -> str:
     side = fact.side if fact.side and fact.side not in fact.surface.casefold() else ""
     said = ", ".join(part for part in (how(fact.assertion), fact.when[:10] if fact.when[:1] != "-" else "") if part)
     return f"{', '.join(part for part in (shorten(fact.surface), side, amount) if part)} ({said}; {where})"
+
+
+def ordinal(value: float) -> str:
+    """Write a place from 1 to 99 as people do: "2nd", "50th"."""
+    place = min(99, max(1, round(value)))
+    ending = "th" if 10 < place < 20 else {1: "st", 2: "nd", 3: "rd"}.get(place % 10, "th")
+    return f"{place}{ending}"
 
 
 def unit_of(unit: str) -> str:

@@ -55,6 +55,18 @@ class Answer:
     spread: float
 
 
+def said(found: Answer, threshold: float) -> str:
+    """Say a probability with the range of the members, and on which side of the operating point it lies.
+
+    A small one is not written as 0.00.
+    """
+    digits = 2 if found.probability >= 0.1 else 3
+    value = "below 0.001" if found.probability < 0.001 else f"{found.probability:.{digits}f}"
+    low, high = (f"{end:.{digits}f}" for end in (found.lowest, found.highest))
+    side = "at or above" if found.probability >= threshold else "below"
+    return f"probability {value}, {low} to {high} over the networks; {side} the operating point of {threshold:.2f}"
+
+
 def answer(logits: Array, operating: Operating) -> Answer:
     """Combine the logits of the members, ``[member]``."""
     each = operating.probability(logits)

@@ -35,6 +35,10 @@ RELATIONS: Mapping[str, str] = {
 """What a piece of evidence says of a finding, in the order in which the page has them."""
 
 
+SEEN: Mapping[str, str] = {"Waveform: ": "waveform", "Values: ": "record", "Images: ": "image", "Image: ": "image"}
+"""How the sentence on the findings begins, and the badge of these."""
+
+
 @dataclass(frozen=True, slots=True)
 class LinkRow:
     """Evidence set against a finding; ``weight`` is 0 to 1."""
@@ -114,7 +118,7 @@ class FindingBlock:
 
 @dataclass(frozen=True, slots=True)
 class AssessmentView:
-    """A whole assessment."""
+    """A whole assessment; ``seen`` is what its findings are of: "image", "waveform" or "record"."""
 
     job: str
     model: str
@@ -129,6 +133,7 @@ class AssessmentView:
     follow_up: Sequence[str]
     missing: Sequence[str]
     versions: str
+    seen: str = "image"
 
 
 def view(
@@ -172,7 +177,13 @@ def view(
         follow_up=texts(assessment.get("follow_up")),
         missing=texts(assessment.get("missing")),
         versions=_versions(mapping(assessment.get("versions"))),
+        seen=_seen(texts(assessment.get("summary"))),
     )
+
+
+def _seen(summary: Sequence[str]) -> str:
+    """What the findings are of: the summary's sentence on them begins with it (``models.fusion.contracts.Seen``)."""
+    return next((word for line in summary for start, word in SEEN.items() if line.startswith(start)), "image")
 
 
 def references(assessment: Mapping[str, Any]) -> Iterator[Reference]:
@@ -210,9 +221,12 @@ def _score(item: Mapping[str, Any], find: Finder) -> ScoreRow:
     spans, mark, low, high = _spans(maps(item.get("sensitivity")), value)
     code = mapping(item.get("unit"))
     unit = "points" if str(code.get("value")).strip("{}") in ("score", "points") else findings.unit(code)
+    shown = "" if value is None else _rounded(value)
+    if value is not None and str(code.get("value")) == "{percentile}":
+        shown, unit = _ordinal(value), "percentile"
     return ScoreRow(
         title=str(item.get("title") or item.get("name") or "Score"),
-        value="" if value is None else _rounded(value),
+        value=shown,
         unit=unit,
         category=str(item.get("category") or ""),
         statement=str(item.get("statement") or ""),
@@ -225,6 +239,12 @@ def _score(item: Mapping[str, Any], find: Finder) -> ScoreRow:
         citation=str(item.get("citation") or ""),
         limits=texts(item.get("limits")),
     )
+
+
+def _ordinal(value: float) -> str:
+    """Write a percentile as people do: "2nd"; there is no 0th and no 100th."""
+    place = min(99, max(1, round(value)))
+    return f"{place}{'th' if 10 < place < 20 else {1: 'st', 2: 'nd', 3: 'rd'}.get(place % 10, 'th')}"
 
 
 def _input(item: Mapping[str, Any], find: Finder) -> InputRow:

@@ -60,7 +60,10 @@ class ValueRow:
 
 @dataclass(frozen=True, slots=True)
 class Gauge:
-    """A probability between 0 and 1 with its interval and the operating point, as percentages along a scale."""
+    """A probability between 0 and 1 with the operating point, as percentages along a scale.
+
+    ``bar`` says what lies between ``low`` and ``high``: an interval, or a range of which nobody says how sure it is.
+    """
 
     title: str
     value: str
@@ -69,6 +72,7 @@ class Gauge:
     high: float | None
     threshold: float | None
     threshold_said: str
+    bar: str
     above: bool | None
 
 
@@ -189,18 +193,19 @@ def _value(item: Mapping[str, Any], strongest: float) -> ValueRow:
 
 def _unit(code: Any) -> str:
     given = mapping(code)
-    value = str(given.get("value") or "")
-    return "" if value.startswith("{") else findings.unit(given)
+    return findings.unit(given)
 
 
 def _gauge(item: Mapping[str, Any], threshold: float | None) -> Gauge | None:
-    """Draw a finding's probability; None where it has none."""
+    """Draw a finding's probability with its own operating point, else the model's; None where it has none."""
     measure = next((one for one in maps(item.get("measurements")) if findings.is_probability(one)), None)
     value = number(measure.get("value")) if measure is not None else None
     if measure is None or value is None or not 0 <= value <= 1:
         return None
     low, high = (_share(measure.get(key)) for key in ("lower", "upper"))
-    limit = threshold if threshold is not None and 0 <= threshold <= 1 else None
+    own = number(item.get("threshold"))
+    point = threshold if own is None else own
+    limit = point if point is not None and 0 <= point <= 1 else None
     return Gauge(
         title=findings.title(item),
         value=findings.percent(value),
@@ -209,6 +214,7 @@ def _gauge(item: Mapping[str, Any], threshold: float | None) -> Gauge | None:
         high=high,
         threshold=None if limit is None else round(100 * limit, 1),
         threshold_said="" if limit is None else findings.percent(limit),
+        bar="interval" if number(measure.get("confidence")) is not None else findings.range_of(measure),
         above=None if limit is None else value >= limit,
     )
 

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any
+
+NEAR = 0.5
+"""A probability of at least this share of the operating point is near it: "not found" alone would hide that."""
+LEAST = 0.001
+"""Least share for people; what is less, and not 0, is said to be less than it."""
+_RANGE = re.compile(r"range (?:over|of) (?:[a-z]{1,12} ){1,4}?(?:networks|images)")
+_ANNOTATION = re.compile(r"\{[^{}]{0,64}\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,13 +24,13 @@ class Measure:
     name: str
     value: str
     unit: str
-    interval: str  # "1.52 to 1.88 (95 %)", "" where there is none
+    interval: str  # "1.52 to 1.88 (95 %)", "0.7 to 0.9 (range over three networks)", "" where there is none
     method: str
 
 
 @dataclass(frozen=True, slots=True)
 class FindingRow:
-    """One finding of the table; one that is not ``present`` was looked for and not found."""
+    """One finding of the table; of one that is not ``present`` ``missed`` says why."""
 
     title: str
     code: str
@@ -32,6 +40,7 @@ class FindingRow:
     segment: int | None
     measures: tuple[Measure, ...]
     present: bool = True
+    missed: str = ""  # why it is not reported as present; "" where it is
 
 
 def rows(findings: Iterable[Any]) -> list[FindingRow]:
@@ -51,17 +60,39 @@ def _row(finding: Mapping[str, Any]) -> FindingRow:
         segment=segment if isinstance(segment, int) else None,
         measures=tuple(map(_measure, _measures(finding))),
         present=is_present(finding),
+        missed=missed(finding, "looked for, not found"),
     )
 
 
 def title(finding: Mapping[str, Any]) -> str:
-    """Name a finding."""
-    return str(_mapping(finding.get("code")).get("meaning") or finding.get("label") or "finding")
+    """Name a finding: its code's meaning, with what its label says after it, such as the part of a structure."""
+    label = str(finding.get("label") or "")
+    meaning = str(_mapping(finding.get("code")).get("meaning") or label or "finding")
+    known, words = set(meaning.casefold().split()), label.casefold().replace("_", "-").split("-")
+    first = next((at for at, word in enumerate(words) if word in known), len(words))
+    beyond = [word for word in words[first:] if word.isalpha() and word not in known]
+    return " ".join([meaning, *beyond]) if known & set(words) else meaning
 
 
 def is_present(finding: Mapping[str, Any]) -> bool:
     """Whether it was found; findings of older versions do not say, and were."""
     return finding.get("present") is not False
+
+
+def missed(finding: Mapping[str, Any], nothing: str = "not found") -> str:
+    """Say why a finding is not reported as present: below an operating point that it comes near, or ``nothing``."""
+    if is_present(finding):
+        return ""
+    point, value = finding.get("threshold"), probability(finding)
+    if isinstance(point, int | float) and value is not None and NEAR * point <= value < point:
+        return f"below the operating point of {percent(float(point))}"
+    return nothing
+
+
+def probability(finding: Mapping[str, Any]) -> float | None:
+    """Probability among the measurements of a finding; None where there is none."""
+    found = next((item.get("value") for item in _measures(finding) if is_probability(item)), None)
+    return float(found) if isinstance(found, int | float) and not isinstance(found, bool) else None
 
 
 def is_probability(measure: Mapping[str, Any]) -> bool:
@@ -72,6 +103,8 @@ def is_probability(measure: Mapping[str, Any]) -> bool:
 
 def percent(value: float) -> str:
     """Return a share as people read it; a small one with a digit more, so that it does not read as none."""
+    if 0 < value < LEAST:
+        return f"<\N{NO-BREAK SPACE}{100 * LEAST:g}\N{NO-BREAK SPACE}%"
     shown = f"{100 * value:.0f}" if 0.1 <= value <= 0.995 or value in (0.0, 1.0) else f"{100 * value:.1f}"
     return f"{shown}\N{NO-BREAK SPACE}%"
 
@@ -96,6 +129,8 @@ def _measure(measure: Mapping[str, Any]) -> Measure:
     interval = f"{number(lower)} to {number(upper)}" if lower is not None and upper is not None else ""
     if interval and isinstance(level, int | float):
         interval += f" ({level:.0%})".replace("%", "\N{NO-BREAK SPACE}%")
+    elif interval:
+        interval += f" ({range_of(measure)})"
     return Measure(
         name=str(_mapping(measure.get("name")).get("meaning") or ""),
         value=number(measure.get("value")),
@@ -111,8 +146,16 @@ def _probability(measure: Mapping[str, Any]) -> Measure:
     interval = " to ".join(ends) if len(ends) == 2 else ""
     if interval and isinstance(level, int | float):
         interval += f" (interval of {percent(float(level))})"
+    elif interval:
+        interval += f" ({range_of(measure)})"
     shown = percent(float(value)) if isinstance(value, int | float) else "—"
     return Measure("Probability", shown, "", interval, str(measure.get("method") or ""))
+
+
+def range_of(measure: Mapping[str, Any]) -> str:
+    """Say what two limits are to which no share of certainty belongs: "range over three networks"."""
+    found = _RANGE.search(str(measure.get("method") or ""))
+    return found.group() if found else "range"
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
@@ -120,8 +163,11 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 
 
 def unit(code: Mapping[str, Any]) -> str:
-    """Return a UCUM unit as people write it; both cases of the litre are UCUM, ``mL`` cannot be misread."""
-    value = str(code.get("value") or "")
+    """Return a UCUM unit as people write it; both cases of the litre are UCUM, ``mL`` cannot be misread.
+
+    What stands in braces is no unit (UCUM, section 12): of ``{H.B.}/min`` ``/min`` is left.
+    """
+    value = _ANNOTATION.sub("", str(code.get("value") or ""))
     return {"ml": "mL", "l": "L", "mm3": "mm³", "mm2": "mm²", "cm3": "cm³", "cm2": "cm²", "1": "", "a": "years"}.get(
         value, value
     )
@@ -142,8 +188,7 @@ def short(findings: Iterable[Any], limit: int = 4) -> list[str]:
     texts = []
     for name, finding in zip(names, stored, strict=True):
         side = str(finding.get("side") or "")
-        missed = "" if is_present(finding) else "not found"
-        words = [side if side and side not in name else "", name, missed, _first_measure(finding)]
+        words = [side if side and side not in name else "", name, missed(finding), _first_measure(finding)]
         texts.append(" ".join(word for word in words if word))
     return [*texts[:limit], f"and {len(texts) - limit} more"] if len(texts) > limit else texts
 

@@ -21,9 +21,9 @@ from pydicom.uid import (
 from tests.workers.synthetic import Phantom, multi_frame, single_frames, write
 from workers.errors import SeriesRefused
 from workers.instances import one_of_each, read_file
-from workers.plain import DEFER_BYTES
 from workers.load import read_series
 from workers.pixels import stored_values
+from workers.plain import DEFER_BYTES
 
 LARGE = Phantom(shape=(4, 160, 128))
 assert LARGE.shape[1] * LARGE.shape[2] * 2 > DEFER_BYTES

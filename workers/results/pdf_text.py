@@ -31,8 +31,7 @@ from workers.results.wording import (
     confidence_of,
     interval,
     name_of,
-    number,
-    operating_point,
+    operating_points,
     quantity,
     spec_of,
     told,
@@ -133,7 +132,7 @@ def _findings(inp: ResultInput) -> Section:
     rows = [row for finding in prediction.findings for row in _rows(inp, finding)]
     if not rows:
         return Section("What the model reports", bullets=(NOTHING_FOUND,))
-    head = ("Finding", "Measurement", "Value", "Interval (probability)", "Confidence")
+    head = ("Finding", "Measurement", "Value", "Interval or range", "Confidence")
     more = f"{len(rows) - ROWS} more rows are in the structured report." if len(rows) > ROWS else ""
     table = Table(head, (34, 26, 11, 19, 12), tuple(rows[:ROWS]))
     return Section("What the model reports", table=table, bullets=(more,) if more else ())
@@ -141,7 +140,7 @@ def _findings(inp: ResultInput) -> Section:
 
 def _rows(inp: ResultInput, finding: Finding) -> Iterator[tuple[Cell, ...]]:
     """One row for each measurement; the first says what was found."""
-    what = _lines(told(inp.prediction, finding), finding.text)
+    what = _lines(told(inp.prediction, finding, inp.card), finding.text)
     sure = _lines(confidence_of(finding))
     if not finding.measurements:
         yield (what, (), (), (), sure)
@@ -232,11 +231,10 @@ def _where(fact: ReportedFact) -> str:
 
 
 def _model(inp: ResultInput) -> Pairs:
-    card, threshold = inp.card, operating_point(inp.prediction, inp.card)
-    operating = "" if threshold is None else f"reported as present from a probability of {number(threshold)}"
+    card = inp.card
     return (
         ("Name, version", f"{card.name} {card.version}"),
-        ("Operating point", operating),
+        ("Operating point", operating_points(inp.prediction, card)),
         ("What it does", card.summary),
         ("Intended use", card.intended_use),
         ("Training data", card.data),

@@ -16,7 +16,7 @@ from workers.results.common import ResultInput
 from workers.results.drawing import SIDE, RGBArray
 from workers.results.drawing_marks import Colour, colour_of
 from workers.results.sc_page import Beside
-from workers.results.wording import number, operating_point
+from workers.results.wording import number, operating_points
 
 #: Shown in place of a picture, where there is nothing to draw.
 NO_PICTURE = "There is no picture of this result."
@@ -83,8 +83,8 @@ def _record(inp: ResultInput, paper: bool, _least: int) -> Picture | None:
 
 
 def _with_threshold(inp: ResultInput, place: str) -> str:
-    threshold = operating_point(inp.prediction, inp.card)
-    return place if threshold is None else f"{place}. Reported as present from a probability of {number(threshold)}."
+    said = operating_points(inp.prediction, inp.card)
+    return f"{place}. {said[:1].upper()}{said[1:]}." if said else place
 
 
 PICTURES: Mapping[InputKind, Draw] = MappingProxyType(

@@ -173,7 +173,7 @@ def _findings(inp: ResultInput, beside: Beside | None, column: Column, large: in
         column.write(NOTHING_FOUND, large, WHITE)
     for finding in prediction.findings:
         swatch = beside.swatch(finding) if beside is not None else None
-        for number, sentence in enumerate(sentences(prediction, finding)):
+        for number, sentence in enumerate(sentences(prediction, finding, inp.card)):
             size, colour = (large * 5 // 6, WHITE) if number == 0 else (small, GREY)
             if not column.write(sentence, size, colour, swatch if number == 0 else None):
                 return False

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from models.contracts import Finding, Prediction
 from models.facts import Quantity
 from models.fusion.contracts import Conflict, Evidence, Link, Relation, Score, ScoreInput, Sensitivity, Source
+from models.fusion.wording import ordinal
 from workers.results.wording import name_of, number, unit
 
 MAX_LINKS = 40
@@ -65,6 +66,8 @@ def result(item: Score) -> str:
     """Say a score's number with its unit, its class where it has no number, or that it could not be computed."""
     if item.value is None:
         return item.category or "not computed"
+    if item.unit is not None and item.unit.value == "{percentile}":
+        return f"{ordinal(item.value)} percentile"
     return f"{figure(item.value)} {unit(item.unit) if item.unit else ''}".strip()
 
 

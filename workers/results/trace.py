@@ -188,7 +188,14 @@ def _draw(pen: ImageDraw.ImageDraw, seen: Waveform, strip: Strip, scale: Scale) 
         pen.line(line, INK, 1)
     name = seen.channels[strip.channel].name
     when = f"  {strip.start_s:.0f} s" if strip.start_s and len(seen.channels) < 12 else ""
-    pen.text((strip.left + 4, margin + strip.row * high + 2), f"{name}{when}", INK, font(15))
+    pen.text(
+        (strip.left + 4, margin + strip.row * high + 2),
+        f"{name}{when}",
+        INK,
+        font(15),
+        stroke_width=3,
+        stroke_fill=PAPER,
+    )
 
 
 def _lines(

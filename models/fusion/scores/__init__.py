@@ -33,7 +33,9 @@ SCORES: Mapping[str, Callable[[Case], tuple[Score, ...]]] = MappingProxyType(
 )
 
 #: Version of each score's code; changes with what it computes.
-VERSIONS: Mapping[str, str] = MappingProxyType(dict.fromkeys(SCORES, "2") | {"curb-65": "1"})
+VERSIONS: Mapping[str, str] = MappingProxyType(
+    dict.fromkeys(SCORES, "2") | {"curb-65": "1", "cha2ds2-vasc": "3", "hippocampal-volume": "3"}
+)
 
 
 def compute(case: Case) -> tuple[Score, ...]:

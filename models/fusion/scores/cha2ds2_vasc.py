@@ -85,7 +85,23 @@ def cha2ds2_vasc(case: Case) -> tuple[Score, ...]:
     score = _result(inputs, value, fibrillation, finding, limits)
     if valvular:
         score = replace(score, statement=f"{VALVULAR[0]} {score.statement}")
-    return (building.with_sensitivity(score, inputs, points, lambda result: result),)
+    return (_open(building.with_sensitivity(score, inputs, points, lambda result: result)),)
+
+
+def _open(score: Score) -> Score:
+    """Say in the statement how far the score reaches where inputs are missing: it is not final then."""
+    every = next((row for row in score.sensitivity if row.input == building.ALL_OPEN), None)
+    if every is None:
+        rows = score.sensitivity[:1]
+        every = rows[0] if len(score.missing) == 1 and rows and rows[0].input == score.missing[0] else None
+    if score.value is None or every is None or every.low == every.high:
+        return score
+    ends = f"{float(every.low):.0f} to {float(every.high):.0f}"
+    count = len(score.missing)
+    return replace(
+        score,
+        statement=f"{score.statement} Not final: {count} input{'s are' if count > 1 else ' is'} missing ({ends}).",
+    )
 
 
 def _stated(case: Case, concept: str) -> reading.Statement:

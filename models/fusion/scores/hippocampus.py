@@ -19,10 +19,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from models.contracts import Finding, Side
+from models.contracts import Code, Finding, Side
 from models.fusion import reading
-from models.fusion.contracts import Case, Score, ScoreInput, Sensitivity
+from models.fusion.contracts import Case, PriorFinding, Score, ScoreInput, Sensitivity
 from models.fusion.scores import building
+from models.fusion.statements import prior_evidence
+from models.fusion.wording import day, ordinal
 
 NAME = "hippocampal-volume"
 TITLE = "Hippocampal volume against norms of healthy adults"
@@ -33,6 +35,13 @@ CITATION = (
 
 #: Volumes below this percentile count as small; in a normal distribution 5 of 100 healthy persons are.
 SMALL_PERCENTILE = 5.0
+
+#: What a model's warning says of a volume that the edge of the image cuts, and the category of a score of such a one.
+CUT = "its volume too small"
+MAY_BE_CUT = "not judged: the volume may be cut"
+
+#: The place among healthy persons; no share of anything, so that nobody reads it as a probability.
+PERCENTILE = Code("{percentile}", "UCUM", "percentile")
 
 #: Parts of the hippocampus are findings of their own, and have no norms here.
 PARTS = ("-anterior", "-posterior")
@@ -88,15 +97,19 @@ def _score(case: Case, index: int, finding: Finding) -> Score:
     memory = reading.stated(case, "memory complaint")
     ready = volume is not None and finding.side is not None and bool(norms)
     found = [norm.percentile(volume or 0.0, finding.side or Side.LEFT) for norm in norms] if ready else []
+    cut = next((warning for warning in case.quality if CUT in warning), "")
+    earlier = _earlier(case, finding)
+    said = _statement(finding.side, found, norms, missing, memory.answer)
+    agreed = len({percentile < SMALL_PERCENTILE for percentile in found}) == 1 and not cut
     return Score(
         name=NAME,
         title=TITLE,
         code=CODE,
-        value=round(found[0], 1) if found else None,
-        unit=building.PERCENT,
-        category=_category(found),
-        statement=_statement(finding.side, found, norms, missing, memory.answer),
-        inputs=_inputs(case, finding, volume, memory),
+        value=round(found[0], 1) if agreed else None,
+        unit=PERCENTILE,
+        category=MAY_BE_CUT if cut and found else _category(found),
+        statement=" ".join(filter(None, (said, _was(earlier), cut))),
+        inputs=_inputs(case, finding, volume, memory) + _inputs_before(earlier),
         missing=missing + (("memory complaint",) if memory.answer is None else ()),
         sensitivity=_sensitivity(finding, volume, norms),
         finding=index,
@@ -117,7 +130,39 @@ def _category(found: list[float]) -> str:
     small = [percentile < SMALL_PERCENTILE for percentile in found]
     if all(small):
         return "small for age"
-    return "small in one series, not in another" if any(small) else "within norms"
+    return _disagreeing(found) if any(small) else "within norms"
+
+
+def _disagreeing(found: list[float]) -> str:
+    """Say both ends: a headline with the lower one alone would read as a result."""
+    places = f"{ordinal(min(found))} to {ordinal(max(found))} percentile"
+    return f"{places}, small in one series, not in another"
+
+
+def _earlier(case: Case, finding: Finding) -> PriorFinding | None:
+    """The newest earlier volume of the same structure, by the same model and label."""
+    same = [
+        prior
+        for prior in case.priors
+        if prior.model == case.model
+        and (prior.finding.label, prior.finding.side) == (finding.label, finding.side)
+        and reading.measured_in(prior.finding, "volume", "mL") is not None
+    ]
+    return max(same, key=lambda prior: (day(prior.studied_at), prior.study_uid), default=None)
+
+
+def _was(earlier: PriorFinding | None) -> str:
+    volume = reading.measured_in(earlier.finding, "volume", "mL") if earlier is not None else None
+    if earlier is None or volume is None:
+        return ""
+    return f"It was {volume:.2f} mL in the study of {day(earlier.studied_at)}."
+
+
+def _inputs_before(earlier: PriorFinding | None) -> tuple[ScoreInput, ...]:
+    volume = reading.measured_in(earlier.finding, "volume", "mL") if earlier is not None else None
+    if earlier is None or volume is None:
+        return ()
+    return (ScoreInput("earlier volume, for comparison", round(volume, 3), "mL", prior_evidence(earlier)),)
 
 
 def _statement(
@@ -127,9 +172,7 @@ def _statement(
         return f"The comparison with norms needs {building.listed(missing)}."
     if not found:
         return "No published series that is used here covers the patient's age."
-    places = building.listed(
-        [f"percentile {_place(value)} ({norm.series})" for value, norm in zip(found, norms, strict=True)]
-    )
+    places = building.listed([f"{_place(value)} ({norm.series})" for value, norm in zip(found, norms, strict=True)])
     complaint = {True: "memory complaints are noted", False: "memory complaints are denied", None: ""}[memory]
     where = f"{side} ".capitalize() if side is not None else ""
     text = f"{where}hippocampal volume {_category(found)}: {places}"
@@ -138,7 +181,9 @@ def _statement(
 
 def _place(percentile: float) -> str:
     """A percentile for people: there is no 0th and no 100th."""
-    return "below 1" if percentile < 0.5 else "above 99" if percentile >= 99.5 else f"{percentile:.0f}"
+    if percentile < 0.5:
+        return "below the 1st percentile"
+    return "above the 99th percentile" if percentile >= 99.5 else f"{ordinal(percentile)} percentile"
 
 
 def _inputs(case: Case, finding: Finding, volume: float | None, memory: reading.Statement) -> tuple[ScoreInput, ...]:

@@ -165,7 +165,7 @@ class RhythmModel:
             strip.kind.networks, read, strip.beats, spans(read.shape[-1], strip.kind.window), self._device
         )
         return Prediction(
-            (strip_finding(found, strip.beats, present=present),),
+            (strip_finding(found, strip.beats, strip.kind.operating.threshold, present=present),),
             warnings=strip_warnings(strip.waveform, strip.samples, strip.beats, logits, present=present),
             traces=(trace,),
             scores={

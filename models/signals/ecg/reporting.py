@@ -27,7 +27,7 @@ def rate_measurement(per_minute: float) -> Measurement:
     )
 
 
-def strip_finding(found: calibrated.Answer, beats: Beats, *, present: bool) -> Finding:
+def strip_finding(found: calibrated.Answer, beats: Beats, threshold: float, *, present: bool) -> Finding:
     """State whether a strip shows atrial fibrillation."""
     per_minute = rate_per_minute(beats, RATE_HZ)
     measured = [calibrated.measurement(found, METHOD)]
@@ -41,8 +41,7 @@ def strip_finding(found: calibrated.Answer, beats: Beats, *, present: bool) -> F
         code=parts.FIBRILLATION,
         measurements=tuple(measured),
         confidence=found.probability,
-        text=f"The ECG {said} (probability {found.probability:.2f}, "
-        f"{found.lowest:.2f} to {found.highest:.2f} over the networks).{rate}",
+        text=f"The ECG {said} ({calibrated.said(found, threshold)}).{rate}",
         present=present,
     )
 

@@ -129,9 +129,8 @@ class HeartSoundModel:
     def _answer(self, recording: _Recording, logits: Array) -> Prediction:
         """Answer one recording of its logits, ``[network, window]``."""
         found = calibrated.answer(logits.mean(axis=1), self._operating)
-        present = found.probability >= self._operating.threshold
         return Prediction(
-            (make_finding(found, recording.per_minute, recording.periodicity, present=present),),
+            (make_finding(found, recording.per_minute, recording.periodicity, self._operating.threshold),),
             warnings=(parts.WARNING,),
             traces=(self._trace(recording, logits),),
             scores={
@@ -155,7 +154,7 @@ def channel_of(waveform: Waveform) -> int:
     return next((at for at, name in enumerate(names) if name in parts.CHANNEL_NAMES), 0)
 
 
-def make_finding(found: calibrated.Answer, per_minute: float, periodicity: float, *, present: bool) -> Finding:
+def make_finding(found: calibrated.Answer, per_minute: float, periodicity: float, threshold: float) -> Finding:
     """State what was heard; never a diagnosis."""
     measured = [calibrated.measurement(found, METHOD)]
     rate = ""
@@ -164,15 +163,16 @@ def make_finding(found: calibrated.Answer, per_minute: float, periodicity: float
             Measurement(parts.HEART_RATE, round(per_minute), parts.PER_MINUTE, method="autocorrelation of the envelope")
         )
         rate = f" About {per_minute:.0f} beats a minute."
+    present = found.probability >= threshold
     said = "sounds like" if present else "does not sound like"
+    limit = "It does not tell which disease, or whether there is any." if present else "It rules no disease out."
     return Finding(
         label=parts.LABEL,
         code=parts.ABNORMAL,
         measurements=tuple(measured),
         confidence=found.probability,
-        text=f"The recording {said} those of patients with heart disease (probability {found.probability:.2f}, "
-        f"{found.lowest:.2f} to {found.highest:.2f} over the networks).{rate} It does not tell which, or whether there "
-        "is any.",
+        text=f"The recording {said} those of patients with heart disease "
+        f"({calibrated.said(found, threshold)}).{rate} {limit} {parts.CAVEAT}",
         present=present,
     )
 

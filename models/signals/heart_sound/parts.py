@@ -23,6 +23,9 @@ REQUIREMENTS = InputRequirements(
 
 RESULTS = (ResultSpec(LABEL, ABNORMAL, NO_UNITS),)
 
+#: Stands in the finding's sentence itself, which goes where no warning does.
+CAVEAT = "On recorders that it was not trained on the model did no better than chance."
+
 #: Said with every answer: what the figures over sub-databases showed (docs/model_heart_sound.md).
 WARNING = (
     "On recorders that it was not trained on this model did no better than chance: measure it on this one before "

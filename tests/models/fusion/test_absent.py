@@ -7,7 +7,8 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.contracts import Finding, Side
+from models.codes import NO_UNITS, PROBABILITY
+from models.contracts import Finding, Measurement, Side
 from models.fusion.assess import assess
 from models.fusion.contracts import Case, PriorFinding, Priority, Seen
 from models.notes import analyze
@@ -23,6 +24,13 @@ def test_a_haemorrhage_that_was_not_found_is_not_urgent() -> None:
     made = assess(case(NO_BLEED))
     assert (made.triage.priority, made.triage.critical, made.links) == (Priority.ROUTINE, False, ())
     assert any(line.startswith("Looked for in the input and not found: Subdural") for line in made.summary)
+
+
+def test_what_is_likely_and_below_the_operating_point_is_not_said_to_be_not_found() -> None:
+    likely = replace(NO_BLEED, measurements=(Measurement(PROBABILITY, 0.79, NO_UNITS),))
+    said = next(line for line in assess(case(likely, replace(NO_BLEED, label="other"))).summary if "Below" in line)
+    assert said.startswith("Below the model's operating point, so not reported: Subdural")
+    assert "right (probability 0.79). Looked for in the input and not found: Subdural" in said
 
 
 def test_what_is_said_of_a_finding_keeps_its_index_behind_one_that_was_not_found() -> None:

@@ -253,8 +253,8 @@ def test_shock_without_a_pneumothorax_is_never_critical() -> None:
 def test_the_sentence_on_a_hippocampus_names_its_side_and_no_0th_percentile() -> None:
     images = case(hippocampus(1.6), hippocampus(2.9, Side.RIGHT), demographics=Demographics(74, "F"), body_part="BRAIN")
     left, right = (item.statement for item in assess(images).scores)
-    assert left.startswith("Left hippocampal volume small for age: percentile below 1 (")
-    assert right.startswith("Right hippocampal volume small in one series, not in another")
+    assert left.startswith("Left hippocampal volume small for age: below the 1st percentile (")
+    assert right.startswith("Right hippocampal volume 5th to 59th percentile, small in one series, not in another")
     assert any("Hippocampus, left, 1.6 mL" in sentence for sentence in assess(images).summary)
 
 

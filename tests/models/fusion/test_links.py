@@ -8,6 +8,7 @@ import pytest
 
 from models.contracts import Side
 from models.facts import Assertion, Experiencer, Quantity
+from models.fusion.assess import assess
 from models.fusion.contracts import Case, Demographics, Link, PriorFinding, Relation, Score, Source
 from models.fusion.graph import load
 from models.fusion.links import ABSENT, MEASURED_ONLY, PER_FINDING, SAME, links
@@ -253,3 +254,17 @@ def test_days_between_times_with_and_without_a_zone_are_counted() -> None:
 def test_a_symptom_that_began_long_ago_and_is_present_is_one_of_now() -> None:
     link = one(case(finding(PNEUMONIA), facts=[fact(COUGH, when="-P2Y")]))
     assert link.weight == pytest.approx(0.3)
+
+
+def test_an_earlier_part_is_not_the_whole_and_a_normal_structure_supports_nothing() -> None:
+    def before(label: str, model: str = "test") -> PriorFinding:
+        return PriorFinding(finding(NODULE, 6.0, label=label), model, "1.2.3", NOW - dt.timedelta(days=30))
+
+    assert of(case(finding(NODULE, 9.0, label="mass"), priors=(before("mass-rim"),))) == ()
+    assert of(case(finding(NODULE, 9.0, label="mass"), priors=(before("mass"),)))
+    assert of(case(finding(NODULE, 9.0, label="mass"), priors=(before("tumour", "another"),)))
+    earlier = PriorFinding(hippocampus(2.77), "test", "1.2.3", NOW - dt.timedelta(days=30))
+    images = case(hippocampus(3.29), priors=(earlier,), body_part="BRAIN", demographics=Demographics(70.0, "F"))
+    made = assess(images)
+    assert not [link for link in made.links if link.evidence.source is Source.PRIOR]
+    assert any("It was 2.77 mL in the study of" in score.statement for score in made.scores)

@@ -270,13 +270,24 @@ def volume(
 def test_the_percentile_is_that_of_the_published_mean_and_deviation(
     ml: float, side: Side, age: float, percentile: float
 ) -> None:
-    assert volume(ml, side, age).value == pytest.approx(percentile, abs=0.1)
+    score, series = volume(ml, side, age), [norm for norm in NORMS if norm.ages[0] <= age < norm.ages[1]]
+    assert series[0].percentile(ml, side) == pytest.approx(percentile, abs=0.1)
+    assert score.value == (None if "not in another" in score.category else pytest.approx(percentile, abs=0.1))
 
 
 def test_small_needs_every_series_to_agree() -> None:
     assert volume(3.2).category == "within norms"
-    assert volume(2.5).category == "small in one series, not in another"
+    assert volume(2.5).category == "1st to 33rd percentile, small in one series, not in another"
+    assert volume(2.5).value is None  # the lower of two series alone would read as a result
     assert volume(1.7).category == "small for age"
+
+
+def test_a_volume_that_may_be_cut_is_not_judged_and_the_warning_stands_beside_it() -> None:
+    warning = "The hippocampus reaches the edge of the image: it may be cut, and its volume too small."
+    case = chest(hippocampus(1.7, Side.LEFT), age=60)
+    (score,) = hippocampal_volume(replace(case, quality=(warning,)))
+    assert (score.value, score.category) == (None, "not judged: the volume may be cut")
+    assert score.statement.endswith(warning)
 
 
 def test_complaints_of_memory_are_put_beside_the_volume() -> None:
@@ -322,10 +333,10 @@ def test_only_the_whole_hippocampus_has_norms() -> None:
 @given(st.floats(0.1, 8), st.floats(0, 2), st.sampled_from(list(Side)), st.floats(45, 88))
 def test_the_sensitivity_brackets_the_percentile(ml: float, width: float, side: Side, age: float) -> None:
     (score,) = hippocampal_volume(chest(hippocampus(ml, side, width), age=age))
-    assert score.value is not None
-    assert 0 <= score.value <= 100
+    assert (score.value is None) == ("not in another" in score.category)
     for row in score.sensitivity:
-        assert float(row.low) <= score.value <= float(row.high)
+        assert score.value is None or 0 <= score.value <= 100
+        assert score.value is None or float(row.low) <= score.value <= float(row.high)
 
 
 @given(st.floats(0.1, 8), st.floats(0, 3), st.sampled_from(list(Side)), st.sampled_from(NORMS))

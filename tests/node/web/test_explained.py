@@ -170,3 +170,31 @@ def test_no_stored_value_breaks_the_page(
     assert shown is not None
     findings.rows(found)
     findings.short(found)
+
+
+def test_near_the_operating_point_nobody_reads_not_found(client: TestClient, shown: Seeded, records: Records) -> None:
+    near = ABSENT | {"threshold": 0.9, "measurements": [PROBABILITY | {"value": 0.79}]}
+    with records.write() as session:
+        session.get_one(Job, shown.job).findings = [near]
+    page = client.get(f"/studies/{shown.done}/parts/findings").text.replace("\xa0", " ")
+    assert page.count("below the operating point of 90 %") == 2  # in the table, and at the gauge: its own, not 40 %
+    assert "not found" not in page
+    assert "pneumonia below the operating point of 90 % (79 %)" in client.get("/").text.replace("\xa0", " ")
+
+
+def test_a_range_without_certainty_is_no_interval_and_a_small_share_is_not_none() -> None:
+    loose = PROBABILITY | {"confidence": None, "method": "range over three networks", "value": 0.0004}
+    (row,) = findings.rows([FINDING | {"measurements": [loose]}])
+    assert row.measures[0].interval.endswith("(range over three networks)")
+    assert row.measures[0].value.replace("\xa0", " ") == "< 0.1 %"
+    assert findings.unit({"value": "{H.B.}/min"}) == "/min"
+
+
+def test_the_part_of_a_structure_is_named_and_a_word_before_it_is_not_repeated() -> None:
+    assert (
+        findings.title({"label": "hippocampus-posterior", "code": {"meaning": "Hippocampus"}})
+        == "Hippocampus posterior"
+    )
+    assert findings.title({"label": "abnormal-heart-sound", "code": {"meaning": "Sound of the heart"}}).endswith(
+        "heart"
+    )

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from pydicom import Dataset, dcmread
 
-from models.contracts import Trace
+from models.codes import NO_UNITS, PROBABILITY
+from models.contracts import Code, Measurement, Trace
 from models.fusion.assess import assess
 from models.fusion.contracts import Case
 from node.records.schema import Study
@@ -30,7 +31,7 @@ from tests.workers.results.kinds import (
     waveform_input,
 )
 from tests.workers.synthetic import Phantom, multi_frame
-from workers.results import KINDS, build_all, view
+from workers.results import KINDS, build_all, view, wording
 from workers.results.air import check
 from workers.results.air_rule import code, descendants, named
 from workers.results.common import ResultInput, image_uid
@@ -255,3 +256,22 @@ def test_a_model_of_the_record_runs_on_a_multi_frame_series_too() -> None:
     built = build_all(inp, kinds=KINDS[inp.kind])
     assert sorted(built) == ["pdf", "sc", "sr"]
     assert [check(ds) for objects in built.values() for ds in objects] == [[], [], []]
+
+
+def test_a_finding_has_its_own_operating_point_and_near_it_is_not_called_not_found() -> None:
+    inp = radiograph_input(0.79)
+    finding = replace(inp.prediction.findings[0], present=False)
+    given = replace(inp.prediction, findings=(finding,), scores={"threshold.pneumonia": 0.9})
+    assert wording.operating_point(given, inp.card, "pneumonia") == 0.9
+    assert next(wording.sentences(given, finding, inp.card)) == "Pneumonia: below the operating point of 90 %"
+    assert wording.operating_points(given, inp.card) == "reported as present from a probability of 0.900"
+    far = replace(given, scores={"threshold": 0.9, "threshold.pneumonia": 0.95})
+    assert wording.operating_point(far, inp.card, "other") == 0.9
+
+
+def test_limits_without_a_share_of_certainty_are_a_range() -> None:
+    loose = Measurement(PROBABILITY, 0.0004, NO_UNITS, 0.0001, 0.1, None, "range over three networks")
+    assert wording.interval(loose).endswith("0.100 (range over three networks)")
+    assert wording.quantity(loose) == "below 0.001"
+    assert wording.interval(replace(loose, confidence=0.95)).endswith("(95 %)")
+    assert wording.unit(Code("{H.B.}/min", "UCUM", "BPM")) == "/min"

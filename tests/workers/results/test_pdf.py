@@ -348,7 +348,7 @@ def test_many_findings_and_facts_run_over_pages_and_end(tmp_path: Path, monkeypa
     text = _text(ds)
     assert "15 more rows are in the structured report." in text
     assert "3 more statements are in the structured report." in text
-    assert text.count("Interval (probability)") > 1  # the head is repeated on each page
+    assert text.count("Interval or range") > 1  # the head is repeated on each page
     assert len(_document(ds).pages) > 3
 
 
