@@ -10,6 +10,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
 from tests.workers.results.built import PROFILES, full_input, objects
+from tests.workers.results.kinds import radiograph_input, waveform_input
 from tests.workers.synthetic import ORIENTATIONS, Phantom, multi_frame, result_input, single_frames, write
 from workers.load import read_series
 from workers.results import BUILDERS, build_all, validate
@@ -77,6 +78,10 @@ def test_every_tolerated_error_still_occurs(tmp_path: Path) -> None:
     issues = validate.validate(written["sr-default-1"])
     for name in ("seg-labelmap-1", "sr-labelmap-1"):
         issues += validate.run(VALIDATORS[0], written[name])
+    for name, inp in (("radiograph", radiograph_input()), ("ecg", waveform_input())):
+        [sr] = build_all(inp, DEFAULT, ["sr"])["sr"]
+        sr.save_as(tmp_path / f"{name}.dcm", enforce_file_format=True)
+        issues += validate.validate(tmp_path / f"{name}.dcm")
     assert {issue.clause for issue in issues if issue.clause} == {item.clause for item in TOLERATED}
 
 
