@@ -10,8 +10,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydicom.uid import UID
-
 
 @dataclass(frozen=True, slots=True)
 class Facts:
@@ -49,6 +47,8 @@ def _tags(facts: Facts, wanted: Any) -> bool:
 
 def _sop_class(facts: Facts, wanted: Any) -> bool:
     """Compare the SOP class of the series' first instance: its UID, or its name such as ``CTImageStorage``."""
+    from pydicom.uid import UID  # here: settings know conditions, and the HL7 listener, which reads them, is light
+
     uid = facts.tags.get("SOPClassUID", "")
     return bool(uid) and (matches(uid, wanted) or matches(UID(uid).keyword, wanted))
 
