@@ -12,7 +12,7 @@ CAMPAIGN_OPTIONS ?=
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: help demo test check format bench bench-pipeline bench-receive bench-results bench-delivery bench-hl7 bench-notes campaigns campaign-kill campaign-fuzz campaign-torture campaign-hl7 clean
+.PHONY: help demo test check format bench bench-pipeline bench-runtime bench-reading bench-receive bench-results bench-delivery bench-hl7 bench-notes campaigns campaign-kill campaign-fuzz campaign-torture campaign-hl7 clean
 
 help:
 	@echo "make demo    run the node with a simulated hospital (DEMO=folder)"
@@ -48,10 +48,16 @@ format: $(VENV)/.dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: bench-pipeline bench-receive bench-results bench-delivery bench-hl7 bench-notes
+bench: bench-pipeline bench-runtime bench-reading bench-receive bench-results bench-delivery bench-hl7 bench-notes
 
 bench-pipeline: $(VENV)/.dev
 	$(BIN)/python -m tests.benchmarks.pipeline
+
+bench-runtime: $(VENV)/.dev
+	$(BIN)/python -m tests.benchmarks.runtime $(BENCH_OPTIONS)
+
+bench-reading: $(VENV)/.dev
+	$(BIN)/python -m tests.benchmarks.reading $(BENCH_OPTIONS)
 
 bench-receive: $(VENV)/.dev
 	$(BIN)/python -m tests.benchmarks.receive $(BENCH_OPTIONS)
