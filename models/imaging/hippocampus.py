@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from models import cards, geometry, runtime
+from models import geometry
 from models.codes import NO_UNITS
 from models.contracts import (
     Code,
@@ -31,6 +31,7 @@ from models.imaging.inference import class_probabilities
 from models.imaging.networks import UNetShape, build_unet
 from models.imaging.preprocessing import prepare
 from models.laterality import SideVerdict, tell_side
+from models.shipped import Shipped, restore
 
 NETWORK = UNetShape(classes=1 + len(SEGMENTS))
 
@@ -74,7 +75,7 @@ def segment(network: torch.nn.Module, volume: Volume, device: torch.device) -> S
     return Segmentation(probabilities.argmax(axis=0).astype(np.uint8), probabilities, image.resampled)
 
 
-class HippocampusModel:
+class HippocampusModel(Shipped):
     """The model of the catalogue; made by :func:`load`.
 
     Parameters
@@ -89,16 +90,10 @@ class HippocampusModel:
 
     def __init__(self, network: torch.nn.Module, card: ModelCard, device: torch.device) -> None:
         self._network = network.eval()
-        self._card = card
-        self._device = device
+        super().__init__(card, device)
         self._factors = quantify.interval_factors(card.metrics)
         if self._factors.keys() != set(SINGLE_PARTS):
             raise WeightsError(f"the model card must give an interval factor for each of {', '.join(SINGLE_PARTS)}")
-
-    @property
-    def card(self) -> ModelCard:
-        """The model's card."""
-        return self._card
 
     def check(self, source: Source) -> None:
         """Raise :class:`~models.contracts.InputDeclined` with the reason if ``source`` is unsuitable."""
@@ -217,15 +212,6 @@ def side_of(labels: LabelArray, volume: Volume) -> SideVerdict:
 
 
 def load(folder: Path, device: str = "auto") -> HippocampusModel:
-    """Load the model from a folder of weights; the factory named in the catalogue.
-
-    Raises
-    ------
-    WeightsError
-        If card or weights are missing, do not fit, or do not have the card's digest.
-    """
-    card = cards.read_card(folder)
-    chosen = runtime.choose_device(device)
-    network = build_unet(NETWORK)
-    runtime.load_into(network, runtime.read_weights(folder / cards.WEIGHTS_FILE, card.weights_sha256))
-    return HippocampusModel(network.to(chosen), card, chosen)
+    """Load the model from a folder of weights, as :func:`models.shipped.restore` does; the catalogue's factory."""
+    network, card, chosen = restore(build_unet(NETWORK), folder, device)
+    return HippocampusModel(network, card, chosen)

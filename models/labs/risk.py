@@ -13,7 +13,6 @@ import torch
 from scipy.special import expit
 from scipy.stats import t as student
 
-from models import cards, runtime
 from models.checks import check_record
 from models.codes import NO_UNITS, PROBABILITY
 from models.contracts import (
@@ -33,6 +32,7 @@ from models.labs.tensors import tensors_of
 from models.labs.terms import DEATH_RISK, LABEL, MIN_VALUES, MIN_VARIABLES, YOUNGEST_YEARS
 from models.labs.variables import VARIABLES
 from models.labs.window import HOURS, Window, read_record
+from models.shipped import ShippedBatch, restore
 
 BATCH = 64
 CONFIDENCE = 0.95
@@ -73,7 +73,7 @@ def interval(logits: npt.NDArray[np.float64]) -> tuple[float, float, float]:
     return middle, middle - half, middle + half
 
 
-class RiskModel:
+class RiskModel(ShippedBatch):
     """The model of the catalogue; made by :func:`load`.
 
     Parameters
@@ -84,21 +84,14 @@ class RiskModel:
         Names in ``metrics`` the calibration (``slope``, ``intercept``), the ``threshold``, and the limits of surprise.
     """
 
+    batch = BATCH
+
     def __init__(self, network: RiskNetwork, card: ModelCard, device: torch.device) -> None:
         missing = [name for name in _NEEDED if name not in card.metrics]
         if missing:
             raise WeightsError(f"the model card must give {', '.join(missing)} in its metrics")
-        self._network, self._card, self._device = network.eval(), card, device
-
-    @property
-    def card(self) -> ModelCard:
-        """The model's card."""
-        return self._card
-
-    @property
-    def batch(self) -> int:
-        """Most records at once that pay."""
-        return BATCH
+        super().__init__(card, device)
+        self._network = network.eval()
 
     def check(self, source: Source) -> None:
         """Raise :class:`~models.contracts.InputDeclined`, with the reason, for a record that is unsuitable.
@@ -107,11 +100,6 @@ class RiskModel:
         """
         window = self._window(source)
         self._fits(self._answers([window])[0])
-
-    def predict(self, source: Source) -> Prediction:
-        """Say how probable death in this stay is, and which values speak for it; see :meth:`predict_many`."""
-        [prediction] = self.predict_many([source])
-        return prediction
 
     def predict_many(self, sources: Sequence[Source]) -> list[Prediction]:
         """Answer several records at once.
@@ -210,9 +198,6 @@ def warnings(answer: Answer, window: Window, surprise_warned: float) -> list[str
 
 
 def load(folder: Path, device: str = "auto") -> RiskModel:
-    """Load the model from a folder of weights."""
-    card = cards.read_card(folder)
-    chosen = runtime.choose_device(device)
-    network = RiskNetwork()
-    runtime.load_into(network, runtime.read_weights(folder / cards.WEIGHTS_FILE, card.weights_sha256))
-    return RiskModel(network.to(chosen), card, chosen)
+    """Load the model from a folder of weights, as :func:`models.shipped.restore` does; the catalogue's factory."""
+    network, card, chosen = restore(RiskNetwork(), folder, device)
+    return RiskModel(network, card, chosen)

@@ -18,11 +18,11 @@ import torch
 from models import runtime
 from models.contracts import ModelCard, ModelError, Prediction, Source, UnusableOutput, Volume
 from models.site import answers, bundle, drawing
+from models.site.base import SiteModel
 from models.site.bundle_network import checkpoint
 from models.site.bundle_transforms import short
 from models.site.card import SiteCard
 from models.site.checks import check
-from models.site.coding import meanings
 from models.site.errors import ModelRefused
 from models.site.nifti import REVERSE, TURN
 from models.site.onto import as_labels
@@ -32,15 +32,13 @@ from models.site.working import of_radiograph, of_volume
 FILES = frozenset({"LoadImage", "EnsureChannelFirst", "SaveImage"})
 
 
-class TrustedModel:
+class TrustedModel(SiteModel):
     """The model of the catalogue: preprocessing, network, inferer and postprocessing of the bundle's configuration."""
 
     def __init__(self, folder: Path, card: SiteCard, registered: ModelCard, device: str) -> None:
         if card.engine.task == "detection":
             raise ModelRefused("a trusted bundle may draw, classify or measure; detection works without trust")
-        self._site = card
-        self._card = registered
-        self._known = meanings(card)
+        super().__init__(card, registered)
         self._device = runtime.choose_device(device)
         with _importing(folder):
             parser = _parser(folder, card, self._device)
@@ -54,15 +52,6 @@ class TrustedModel:
             raise ModelRefused(f"the bundle has none of {', '.join(bundle.WEIGHTS)}")
         network.load_state_dict(checkpoint(weights))
         self._network = network.to(self._device).eval()
-
-    @property
-    def card(self) -> ModelCard:
-        """The model's card."""
-        return self._card
-
-    def check(self, source: Source) -> None:
-        """Raise :class:`~models.contracts.InputDeclined` with the reason if ``source`` is unsuitable."""
-        check(source, self._site, self._card.requirements)
 
     def predict(self, source: Source) -> Prediction:
         """Infer as the bundle does.

@@ -28,9 +28,10 @@ from models.contracts import (
     Volume,
 )
 from models.site import answers, drawing
+from models.site.base import SiteModel
 from models.site.card import SiteCard
 from models.site.checks import check
-from models.site.coding import Meaning, meanings
+from models.site.coding import Meaning
 from models.site.command_files import RESULT, Result, read_labels, read_result, write_input
 from models.site.command_run import filled, run, workplace
 from models.site.working import Working, of_radiograph, of_volume
@@ -43,24 +44,13 @@ ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICE
 OWN = {"PYTHONDONTWRITEBYTECODE": "1"}
 
 
-class CommandModel:
+class CommandModel(SiteModel):
     """The model of the catalogue; ``folder`` holds the files that came with the card."""
 
     def __init__(self, card: SiteCard, registered: ModelCard, folder: Path, device: str) -> None:
-        self._site = card
-        self._card = registered
+        super().__init__(card, registered)
         self._folder = folder.resolve()
         self._device = device
-        self._known = meanings(card)
-
-    @property
-    def card(self) -> ModelCard:
-        """The model's card."""
-        return self._card
-
-    def check(self, source: Source) -> None:
-        """Raise :class:`~models.contracts.InputDeclined` with the reason if ``source`` is unsuitable."""
-        check(source, self._site, self._card.requirements)
 
     def predict(self, source: Source) -> Prediction:
         """Write the input, run the command, read its answer.

@@ -14,9 +14,9 @@ from models.running.memory import is_out_of_memory
 from models.running.tiles import TileShape, over_tiles
 from models.site import answers, drawing
 from models.site.answers import Boxes
+from models.site.base import SiteModel
 from models.site.card import SiteCard
 from models.site.checks import check
-from models.site.coding import Meaning, meanings
 from models.site.steps import Step, prepare
 from models.site.working import Working, of_radiograph, of_volume
 
@@ -26,7 +26,7 @@ Tensor = torch.Tensor
 Forward = Callable[[Tensor], Any]
 
 
-class NetworkModel:
+class NetworkModel(SiteModel):
     """The model of the catalogue.
 
     Parameters
@@ -54,21 +54,10 @@ class NetworkModel:
         columns_first: bool = False,
     ) -> None:
         self._forward = forward
-        self._site = card
-        self._card = registered
+        super().__init__(card, registered)
         self._steps = steps
         self._device = device
         self._columns_first = columns_first
-        self._known: tuple[Meaning, ...] = meanings(card)
-
-    @property
-    def card(self) -> ModelCard:
-        """The model's card."""
-        return self._card
-
-    def check(self, source: Source) -> None:
-        """Raise :class:`~models.contracts.InputDeclined` with the reason if ``source`` is unsuitable."""
-        check(source, self._site, self._card.requirements)
 
     def predict(self, source: Source) -> Prediction:
         """Infer.

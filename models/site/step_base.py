@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Annotated
 
 import numpy as np
@@ -24,9 +25,9 @@ class BaseStep(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
+    @abstractmethod
     def __call__(self, image: Working) -> Working:
         """Do it."""
-        raise NotImplementedError
 
 
 def check_size(size: tuple[int, ...]) -> None:

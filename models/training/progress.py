@@ -7,25 +7,19 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress
 
 from models.runtime import save_weights
+from models.training.framework.recorder import (
+    LOG_FILE,
+    NO_TENSORBOARD,
+    TENSORBOARD_FOLDER,
+    progress_bar,
+    summary_writer,
+)
 from models.training.loop import EpochRow
-
-LOG_FILE = "log.csv"
-TENSORBOARD_FOLDER = "tensorboard"
-NO_TENSORBOARD = "TensorBoard is not installed, so only the CSV log is written: pip install 'overread[train]'"
-
-
-def _summary_writer(folder: Path) -> Any | None:
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        return None
-    return SummaryWriter(log_dir=str(folder))
 
 
 class Recorder:
@@ -53,7 +47,7 @@ class Recorder:
         self._classes = tuple(classes)
         self._progress = progress
         self._task = progress.add_task("training", total=epochs, note="") if progress else None
-        self._board = _summary_writer(out / TENSORBOARD_FOLDER)
+        self._board = summary_writer(out / TENSORBOARD_FOLDER)
         self.best: EpochRow | None = None
         header = ["epoch", "loss", "learning_rate", "seconds", *(f"validation_dice_{name}" for name in self._classes)]
         self._write(header, mode="w")
@@ -112,15 +106,7 @@ class Continued:
 def recording(out: Path, weights: Path, classes: Sequence[str], epochs: int, *, progress: bool) -> Iterator[Recorder]:
     """Give a :class:`Recorder` for a training, with a progress bar on the terminal where ``progress`` is true."""
     out.mkdir(parents=True, exist_ok=True)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
-    )
-    with Progress(*columns, disable=not progress) as bar:
+    with progress_bar(progress) as bar:
         recorder = Recorder(out, weights, classes, bar if progress else None, epochs)
         try:
             yield recorder

@@ -19,6 +19,7 @@ from node.web.banner import Banner
 from node.web.credentials import Login
 from node.web.dicomweb import stow
 from node.web.dicomweb.upload import Inlet
+from node.web.drift import Drift
 from node.web.gate import SCRIPT_PATHS, Gate
 from node.web.live import LiveFeed
 from node.web.pages import HERE, Pages
@@ -95,6 +96,7 @@ def create_app(
         broker_ready=broker_ready,
         stow=Inlet(settings, intake),
         probes=dict(probes or {}),
+        drift=Drift(),
     )
     for router in ROUTERS:
         app.include_router(router)

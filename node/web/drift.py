@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+import threading
+import time
+from collections.abc import Callable, Iterator
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 from sqlalchemy.orm import Session
@@ -11,6 +14,27 @@ from node import drift
 from node.records import drift as samples
 
 LABELS = ("model", "version", "scanner", "number")
+
+REFRESH_SECONDS = 60.0
+"""Drift is of days: with many models and scanners its figures take most of a second, that each scrape need not pay."""
+
+
+class Drift:
+    """The metrics of drift, computed anew when they are older than :data:`REFRESH_SECONDS`."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._found: tuple[Metric, ...] = ()
+        self._due = -math.inf
+
+    def families(self, session: Session) -> tuple[Metric, ...]:
+        """Give the metrics; one caller computes them, others wait for it."""
+        with self._lock:
+            if self._clock() >= self._due:
+                self._found = tuple(families(session))
+                self._due = self._clock() + REFRESH_SECONDS
+            return self._found
 
 
 def families(session: Session) -> Iterator[Metric]:

@@ -17,7 +17,7 @@ from node.records.results import unacknowledged_alerts
 from node.records.schema import Instance, Job, Message, ModelRegistration, Shortfall, Study, now
 from node.records.states import DeliveryState, JobState, MessageState, StudyState
 from node.records.views import backlogs, count_by
-from node.web import drift
+from node.web.drift import Drift
 from node.web.inbox import waiting_in
 
 MAX_LABELS = 64
@@ -29,10 +29,13 @@ BUCKETS = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.
 class NodeCollector(Collector):
     """Reads the record store when Prometheus asks."""
 
-    def __init__(self, records: Records, destinations: Iterable[str], inbox: Path | None = None) -> None:
+    def __init__(
+        self, records: Records, destinations: Iterable[str], inbox: Path | None = None, drift: Drift | None = None
+    ) -> None:
         self._records = records
         self._destinations = tuple(destinations)
         self._inbox = inbox
+        self._drift = drift or Drift()
 
     def collect(self) -> Iterator[Metric]:
         """Yield all metrics of one scrape."""
@@ -63,15 +66,20 @@ class NodeCollector(Collector):
                 "Studies whose images contradict the record of their patient, and that nobody has decided on.",
                 value=attention.open_doubts(session),
             )
-            yield from drift.families(session)
+            yield from self._drift.families(session)
             yield _workers(session)
             yield _stages(session)
 
 
-def registry(records: Records, destinations: Iterable[str], inbox: Path | None = None) -> CollectorRegistry:
-    """Return a registry that holds nothing but the node's own collector; ``inbox`` is the HL7 listener's file."""
+def registry(
+    records: Records, destinations: Iterable[str], inbox: Path | None = None, drift: Drift | None = None
+) -> CollectorRegistry:
+    """Return a registry that holds nothing but the node's own collector.
+
+    ``inbox`` is the HL7 listener's file, ``drift`` what keeps the figures of drift between scrapes.
+    """
     made = CollectorRegistry(auto_describe=False)
-    made.register(NodeCollector(records, destinations, inbox))
+    made.register(NodeCollector(records, destinations, inbox, drift))
     return made
 
 

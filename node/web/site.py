@@ -12,6 +12,7 @@ from node.records.engine import Records
 from node.settings import Settings
 from node.web.credentials import Login
 from node.web.dicomweb.upload import Inlet
+from node.web.drift import Drift
 from node.web.live import LiveFeed
 from node.web.pages import Pages
 from node.web.sessions import Sessions
@@ -32,6 +33,7 @@ class Site:
     broker_ready: Callable[[], bool] | None
     stow: Inlet
     probes: Mapping[str, Callable[[], bool]]
+    drift: Drift
 
     @property
     def destinations(self) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from models.imaging.networks import UNetShape, build_unet
 from models.training import hippocampus, hippocampus_data, progress
 from models.training.augmentation import Augmentation, sample_patch
 from models.training.data import DataError, LabelledVolume, find_cases, read_labelled, split_by_group
+from models.training.framework.recorder import LOG_FILE
 from models.training.loop import EpochRow, LoopSettings, learning_rate_factor
 from models.training.metrics import conformal_factor, coverage, dice, summarise
 from models.training.registry import evaluate, train
@@ -86,7 +87,7 @@ def test_a_training_leaves_a_folder_that_the_catalogue_loads(trained: tuple[Path
 
 
 def test_a_training_logs_each_epoch(trained: tuple[Path, Path, dict[str, object]]) -> None:
-    lines = (trained[1] / progress.LOG_FILE).read_text(encoding="utf-8").splitlines()
+    lines = (trained[1] / LOG_FILE).read_text(encoding="utf-8").splitlines()
 
     assert lines[0].startswith("epoch,loss,learning_rate,seconds,validation_dice_")
     assert [line.split(",")[0] for line in lines[1:]] == ["1", "2"]
@@ -122,12 +123,12 @@ def test_the_same_seed_gives_identical_weights_and_another_seed_does_not() -> No
 def test_without_tensorboard_the_csv_log_is_written_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(progress, "_summary_writer", lambda _folder: None)
+    monkeypatch.setattr(progress, "summary_writer", lambda _folder: None)
 
     with progress.recording(tmp_path, tmp_path / "w", ["a"], 1, progress=True) as recorder:
         recorder.epoch(EpochRow(1, 0.5, 1e-3, 2.0, (0.25,)))
 
-    assert "0.25" in (tmp_path / progress.LOG_FILE).read_text(encoding="utf-8")
+    assert "0.25" in (tmp_path / LOG_FILE).read_text(encoding="utf-8")
 
 
 def test_without_nibabel_the_error_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

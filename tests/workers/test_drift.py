@@ -17,6 +17,7 @@ from node.records import timeline
 from node.records.schema import DriftSample, Job, ModelRegistration
 from node.records.states import JobState
 from node.settings import Rule
+from node.web.drift import REFRESH_SECONDS, Drift
 from node.web.metrics import registry
 from tests.workers.desk import SHORT, Counting, Desk
 from tests.workers.shelf import Shelf
@@ -68,6 +69,19 @@ def test_every_run_leaves_its_numbers_and_the_metrics_page_shows_them(desk: Desk
     page = generate_latest(registry(desk.context.records, ())).decode()
     assert 'overread_drift_mean{model="' in page
     assert 'number="input.slices"' in page
+
+
+def test_the_figures_are_kept_for_a_minute(desk: Desk) -> None:
+    now = [0.0]
+    kept = Drift(clock=lambda: now[0])
+    tasks.infer(desk.context, desk.job(1, slices=5))
+    with desk.context.records.read() as session:
+        first = kept.families(session)
+    tasks.infer(desk.context, desk.job(2, slices=5))
+    with desk.context.records.read() as session:
+        assert kept.families(session) is first
+        now[0] = REFRESH_SECONDS
+        assert kept.families(session) is not first
 
 
 def test_a_run_in_shadow_is_measured_and_recorded_and_not_built(desk: Desk) -> None:

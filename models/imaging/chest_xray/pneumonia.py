@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from scipy.special import expit
 from torch import nn
 
-from models import cards, runtime
+from models import calibrated
+from models.calibrated import Operating
 from models.codes import NO_UNITS, PROBABILITY
 from models.contracts import (
     Finding,
@@ -22,13 +21,13 @@ from models.contracts import (
     Prediction,
     Radiograph,
     Source,
-    WeightsError,
 )
 from models.imaging.chest_xray.network import WIDTHS, Ensemble
 from models.imaging.chest_xray.picture import Picture
 from models.imaging.chest_xray.reading import Batch, activation, activation_map, read
 from models.imaging.chest_xray.scope import Limits, Scope, read_limits, reason
 from models.imaging.chest_xray.terms import ADULT_YEARS, PNEUMONIA, TRAINED_YEARS
+from models.shipped import ShippedBatch, restore
 
 MEMBERS = 5
 BATCH = 16
@@ -46,32 +45,12 @@ class PneumoniaNetwork(nn.Module):
         self.scope = Scope(widths)
 
 
-@dataclass(frozen=True, slots=True)
-class Operating:
-    """How logits become an answer: Platt's line and the probability from which on it is pneumonia."""
-
-    slope: float
-    intercept: float
-    threshold: float
-
-    def probability(self, logit: float) -> float:
-        """Calibrated probability."""
-        return float(expit(self.slope * logit + self.intercept))
-
-
 def read_operating(metrics: Mapping[str, Any]) -> Operating:
     """Calibration and threshold that a card names; :class:`~models.contracts.WeightsError` where it does not."""
-    try:
-        line = metrics["calibration"]
-        found = Operating(float(line["slope"]), float(line["intercept"]), float(metrics["threshold"]))
-    except (KeyError, TypeError, ValueError) as error:
-        raise WeightsError("the model card must give calibration (slope, intercept) and threshold") from error
-    if found.slope <= 0 or not 0 < found.threshold < 1:
-        raise WeightsError("the model card's slope must be above 0 and its threshold between 0 and 1")
-    return found
+    return calibrated.read_operating({**metrics.get("calibration", {}), "threshold": metrics.get("threshold")})
 
 
-class PneumoniaModel:
+class PneumoniaModel(ShippedBatch):
     """The model of the catalogue; made by :func:`load`.
 
     Parameters
@@ -82,31 +61,17 @@ class PneumoniaModel:
         Names requirements, and in ``metrics`` ``calibration``, ``threshold`` and ``scope_limits``.
     """
 
+    batch = BATCH
+
     def __init__(self, network: PneumoniaNetwork, card: ModelCard, device: torch.device) -> None:
         self._network = network.eval()
-        self._card = card
-        self._device = device
+        super().__init__(card, device)
         self._operating = read_operating(card.metrics)
         self._limits: Limits = read_limits(card.metrics)
-
-    @property
-    def card(self) -> ModelCard:
-        """The model's card."""
-        return self._card
-
-    @property
-    def batch(self) -> int:
-        """Most radiographs at once that pay."""
-        return BATCH
 
     def check(self, source: Source) -> None:
         """Raise :class:`~models.contracts.InputDeclined`, with the reason, for what is unsuitable or out of scope."""
         self._within([source])
-
-    def predict(self, source: Source) -> Prediction:
-        """Say how probable pneumonia is, and where the networks looked; see :meth:`predict_many`."""
-        [prediction] = self.predict_many([source])
-        return prediction
 
     def predict_many(self, sources: Sequence[Source]) -> list[Prediction]:
         """Answer several radiographs at once.
@@ -151,7 +116,9 @@ class PneumoniaModel:
     def _prediction(
         self, radiograph: Radiograph, picture: Picture, logits: FloatArray, looked: Tensor, share: float
     ) -> Prediction:  # fmt: skip
-        low, middle, high = (self._operating.probability(float(x)) for x in (logits.min(), logits.mean(), logits.max()))
+        low, middle, high = (
+            float(self._operating.probability(float(x))) for x in (logits.min(), logits.mean(), logits.max())
+        )
         return Prediction(
             findings=(make_finding(middle, (low, high), self._operating.threshold, len(logits)),),
             warnings=tuple(age_warnings(radiograph)),
@@ -199,15 +166,6 @@ def age_warnings(radiograph: Radiograph) -> list[str]:
 
 
 def load(folder: Path, device: str = "auto") -> PneumoniaModel:
-    """Load the model from a folder of weights; the factory named in the catalogue.
-
-    Raises
-    ------
-    WeightsError
-        If card or weights are missing, do not fit, or do not have the card's digest.
-    """
-    card = cards.read_card(folder)
-    chosen = runtime.choose_device(device)
-    network = PneumoniaNetwork()
-    runtime.load_into(network, runtime.read_weights(folder / cards.WEIGHTS_FILE, card.weights_sha256))
-    return PneumoniaModel(network.to(chosen), card, chosen)
+    """Load the model from a folder of weights, as :func:`models.shipped.restore` does; the catalogue's factory."""
+    network, card, chosen = restore(PneumoniaNetwork(), folder, device)
+    return PneumoniaModel(network, card, chosen)

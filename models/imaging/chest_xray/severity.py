@@ -11,7 +11,6 @@ import torch
 from scipy.special import expit
 from torch import nn
 
-from models import cards, runtime
 from models.checks import check_record
 from models.codes import NO_UNITS, PROBABILITY
 from models.contracts import (
@@ -33,6 +32,7 @@ from models.imaging.chest_xray.pneumonia import MEMBERS
 from models.imaging.chest_xray.reading import Batch, activation_map, read
 from models.imaging.chest_xray.scope import Scope, read_limits, reason
 from models.imaging.chest_xray.terms import ADULT_YEARS, SEVERE_COURSE
+from models.shipped import ShippedBatch, restore
 
 BATCH = 16
 
@@ -82,6 +82,8 @@ class SeverityNetwork(nn.Module):
 class _Features(nn.Module):
     """A network that stops at its features."""
 
+    batch = BATCH
+
     def __init__(self, network: ChestNetwork) -> None:
         super().__init__()
         self.network = network
@@ -99,7 +101,7 @@ class _Answer:
     high: float
 
 
-class SeverityModel:
+class SeverityModel(ShippedBatch):
     """The model of the catalogue; made by :func:`load`.
 
     Parameters
@@ -112,30 +114,14 @@ class SeverityModel:
 
     def __init__(self, network: SeverityNetwork, card: ModelCard, device: torch.device) -> None:
         self._network = network.eval()
-        self._card = card
-        self._device = device
+        super().__init__(card, device)
         self._limits = read_limits(card.metrics)
         if not {"threshold", "patients", "proven"} <= card.metrics.keys():
             raise WeightsError("the model card must give threshold, patients and proven")
 
-    @property
-    def card(self) -> ModelCard:
-        """The model's card."""
-        return self._card
-
-    @property
-    def batch(self) -> int:
-        """Most radiographs at once that pay."""
-        return BATCH
-
     def check(self, source: Source) -> None:
         """Raise :class:`~models.contracts.InputDeclined`, with the reason, for what is unsuitable or out of scope."""
         self._within([source])
-
-    def predict(self, source: Source) -> Prediction:
-        """Say how probable a severe course is, and what speaks for it; see :meth:`predict_many`."""
-        [prediction] = self.predict_many([source])
-        return prediction
 
     def predict_many(self, sources: Sequence[Source]) -> list[Prediction]:
         """Answer several radiographs, each with the laboratory values of its patient, at once.
@@ -257,15 +243,6 @@ def _scores(parts: Parts, place: int, labs: int, share: float) -> dict[str, floa
 
 
 def load(folder: Path, device: str = "auto") -> SeverityModel:
-    """Load the model from a folder of weights; the factory named in the catalogue.
-
-    Raises
-    ------
-    WeightsError
-        If card or weights are missing, do not fit, or do not have the card's digest.
-    """
-    card = cards.read_card(folder)
-    chosen = runtime.choose_device(device)
-    network = SeverityNetwork()
-    runtime.load_into(network, runtime.read_weights(folder / cards.WEIGHTS_FILE, card.weights_sha256))
-    return SeverityModel(network.to(chosen), card, chosen)
+    """Load the model from a folder of weights, as :func:`models.shipped.restore` does; the catalogue's factory."""
+    network, card, chosen = restore(SeverityNetwork(), folder, device)
+    return SeverityModel(network, card, chosen)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from models import cards, geometry, runtime
+from models import geometry
 from models.checks import check_body_part
 from models.codes import NO_UNITS, PROBABILITY
 from models.contracts import (
@@ -34,6 +34,7 @@ from models.imaging.lung.measuring import Measured, measure
 from models.imaging.lung.network import NoduleNetwork, channels_last
 from models.imaging.lung.segmentation import Lungs, bounding_box, find_lungs
 from models.imaging.lung.terms import LABEL, MOST_DRAWN, MOST_REPORTED, SEGMENTS, THICK_MM
+from models.shipped import Shipped, restore
 
 #: Larger images get no map of probabilities: it would be as large as the image.
 LARGEST_MAP = 30_000_000
@@ -56,7 +57,7 @@ class Detection:
     measured: Measured | None
 
 
-class LungNoduleModel:
+class LungNoduleModel(Shipped):
     """The model of the catalogue; made by :func:`load`.
 
     Parameters
@@ -71,14 +72,8 @@ class LungNoduleModel:
 
     def __init__(self, network: torch.nn.Module, card: ModelCard, device: torch.device) -> None:
         self._network = network.eval()
-        self._card = card
-        self._device = device
+        super().__init__(card, device)
         self._settings = settings_of(card.metrics)
-
-    @property
-    def card(self) -> ModelCard:
-        """The model's card."""
-        return self._card
 
     def check(self, source: Source) -> None:
         """Raise :class:`~models.contracts.InputDeclined` with the reason if ``source`` is unsuitable."""
@@ -235,15 +230,6 @@ def _unlike(volume: Volume, working: Working, lungs: Lungs) -> tuple[float, list
 
 
 def load(folder: Path, device: str = "auto") -> LungNoduleModel:
-    """Load the model from a folder of weights; the factory named in the catalogue.
-
-    Raises
-    ------
-    WeightsError
-        If card or weights are missing, do not fit, or do not have the card's digest.
-    """
-    card = cards.read_card(folder)
-    chosen = runtime.choose_device(device)
-    network = channels_last(NoduleNetwork())
-    runtime.load_into(network, runtime.read_weights(folder / cards.WEIGHTS_FILE, card.weights_sha256))
-    return LungNoduleModel(network.to(chosen).eval(), card, chosen)
+    """Load the model from a folder of weights, as :func:`models.shipped.restore` does; the catalogue's factory."""
+    network, card, chosen = restore(channels_last(NoduleNetwork()), folder, device)
+    return LungNoduleModel(network.eval(), card, chosen)

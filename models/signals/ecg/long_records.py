@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from models import calibrated
 from models.contracts import Finding, InputDeclined, Measurement, Prediction, Trace, Waveform
-from models.signals import calibrated
 from models.signals.ecg import parts
 from models.signals.ecg.intervals import rate_per_minute
 from models.signals.ecg.preparing import RATE_HZ, prepare

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from models import cards, runtime
+from models import calibrated
 from models.checks import check_waveform
 from models.contracts import InputDeclined, ModelCard, Prediction, Source, Waveform
-from models.signals import calibrated
+from models.shipped import ShippedBatch, restore
 from models.signals.ecg import parts
 from models.signals.ecg.explaining import importance_trace
 from models.signals.ecg.forest import RhythmMember
@@ -61,7 +61,7 @@ class _Strip:
     windows: Sequence[Window]
 
 
-class RhythmModel:
+class RhythmModel(ShippedBatch):
     """The model of the catalogue; made by :func:`load`.
 
     Parameters
@@ -74,8 +74,7 @@ class RhythmModel:
 
     def __init__(self, ensemble: RhythmEnsemble, card: ModelCard, device: torch.device) -> None:
         ensemble.eval()
-        self._card = card
-        self._device = device
+        super().__init__(card, device)
         windows = {"single": WINDOW, "twelve": int(parts.TWELVE_WINDOW_S * RATE_HZ)}
         self._kinds = {
             name: Kind(
@@ -88,38 +87,24 @@ class RhythmModel:
         }
         self._noise_threshold = float(card.metrics.get("noise_threshold", 0.5))
 
-    @property
-    def card(self) -> ModelCard:
-        """The model's card."""
-        return self._card
-
-    @property
-    def batch(self) -> int:
-        """Most records at once that pay."""
-        return 8
-
     def check(self, source: Source) -> None:
         """Raise :class:`~models.contracts.InputDeclined` with the reason if ``source`` is unsuitable."""
         self._checked(source)
 
-    def predict(self, source: Source) -> Prediction:
-        """Say whether the record shows atrial fibrillation.
+    def predict_many(self, sources: Sequence[Source]) -> list[Prediction]:
+        """Infer several records; windows of one shape go through the networks together.
 
         Returns
         -------
-        Prediction
-            One finding with probability and ventricular rate; importance over time as a trace, or, of a record longer
-            than :data:`~models.signals.ecg.parts.LONGEST_STRIP_S`, the probability over time.
+        list of Prediction
+            Of each one finding with probability and ventricular rate; importance over time as a trace, or, of a record
+            longer than :data:`~models.signals.ecg.parts.LONGEST_STRIP_S`, the probability over time.
 
         Raises
         ------
         InputDeclined
-            If :meth:`check` does, or the record is too noisy, shows no heart beats, or is not like the training set.
+            If :meth:`check` does of one, or a record is too noisy, shows no heart beats, or is unlike the training set.
         """
-        return self.predict_many([source])[0]
-
-    def predict_many(self, sources: Sequence[Source]) -> list[Prediction]:
-        """Infer several records; windows of one shape go through the networks together."""
         waveforms = [self._checked(source) for source in sources]
         long = {at for at, one in enumerate(waveforms) if one.seconds > parts.LONGEST_STRIP_S}
         strips = {at: self._prepared(one) for at, one in enumerate(waveforms) if at not in long}
@@ -190,15 +175,6 @@ class RhythmModel:
 
 
 def load(folder: Path, device: str = "auto") -> RhythmModel:
-    """Load the model from a folder of weights; the factory named in the catalogue.
-
-    Raises
-    ------
-    WeightsError
-        If card or weights are missing, do not fit, or do not have the card's digest.
-    """
-    card = cards.read_card(folder)
-    chosen = runtime.choose_device(device)
-    ensemble = RhythmEnsemble()
-    runtime.load_into(ensemble, runtime.read_weights(folder / cards.WEIGHTS_FILE, card.weights_sha256))
-    return RhythmModel(ensemble.to(chosen), card, chosen)
+    """Load the model from a folder of weights, as :func:`models.shipped.restore` does; the catalogue's factory."""
+    network, card, chosen = restore(RhythmEnsemble(), folder, device)
+    return RhythmModel(network, card, chosen)

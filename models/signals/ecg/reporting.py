@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from models import calibrated
 from models.contracts import Finding, Measurement, Waveform
-from models.signals import calibrated
 from models.signals.ecg import parts
 from models.signals.ecg.intervals import rate_per_minute
 from models.signals.ecg.leads import leads_look_exchanged

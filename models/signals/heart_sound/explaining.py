@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from models.calibrated import Operating
 from models.contracts import Trace
 from models.explain import saliency
-from models.signals.calibrated import Operating
 from models.signals.filters import Array
 from models.signals.heart_sound.denoise import RATE_HZ
 from models.signals.heart_sound.reading import Spectrogram, logits_of

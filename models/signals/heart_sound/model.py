@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from models import cards, runtime
+from models import calibrated
 from models.checks import check_waveform
 from models.contracts import Finding, InputDeclined, Measurement, ModelCard, Prediction, Source, Trace, Waveform
-from models.signals import calibrated
+from models.shipped import ShippedBatch, restore
 from models.signals.filters import Array
 from models.signals.heart_sound import parts, scope
 from models.signals.heart_sound.denoise import RATE_HZ, prepare
@@ -49,7 +49,7 @@ class _Recording:
     periodicity: float
 
 
-class HeartSoundModel:
+class HeartSoundModel(ShippedBatch):
     """The model of the catalogue; made by :func:`load`.
 
     Parameters
@@ -63,43 +63,28 @@ class HeartSoundModel:
     def __init__(self, ensemble: HeartSoundEnsemble, card: ModelCard, device: torch.device) -> None:
         ensemble.eval()
         self._networks = list(ensemble.members)
-        self._card = card
-        self._device = device
+        super().__init__(card, device)
         self._operating = calibrated.read_operating(card.metrics.get("operating"))
         self._scope = read_scope(card.metrics.get("scope"))
-
-    @property
-    def card(self) -> ModelCard:
-        """The model's card."""
-        return self._card
-
-    @property
-    def batch(self) -> int:
-        """Most recordings at once that pay."""
-        return 8
 
     def check(self, source: Source) -> None:
         """Raise :class:`~models.contracts.InputDeclined` with the reason if ``source`` is unsuitable."""
         self._checked(source)
 
-    def predict(self, source: Source) -> Prediction:
-        """Say whether the recording sounds like those of patients with heart disease.
+    def predict_many(self, sources: Sequence[Source]) -> list[Prediction]:
+        """Infer several recordings; their windows go through the networks together.
 
         Returns
         -------
-        Prediction
-            One finding with its probability, and the heart rate where the sound repeats clearly; a trace of when the
-            answer arose.
+        list of Prediction
+            Of each one finding with its probability, and the heart rate where the sound repeats clearly; a trace of
+            when the answer arose.
 
         Raises
         ------
         InputDeclined
-            If :meth:`check` does, or the recording is silent, clipped, steady noise, or not like heart sounds.
+            If :meth:`check` does of one, or the recording is silent, clipped, steady noise, or not like heart sounds.
         """
-        return self.predict_many([source])[0]
-
-    def predict_many(self, sources: Sequence[Source]) -> list[Prediction]:
-        """Infer several recordings; their windows go through the networks together."""
         recordings = [self._prepared(self._checked(source)) for source in sources]
         logits = mean_logits(self._networks, [window for one in recordings for window in one.windows], self._device)
         edges = np.cumsum([len(one.windows) for one in recordings])[:-1]
@@ -178,15 +163,6 @@ def make_finding(found: calibrated.Answer, per_minute: float, periodicity: float
 
 
 def load(folder: Path, device: str = "auto") -> HeartSoundModel:
-    """Load the model from a folder of weights; the factory named in the catalogue.
-
-    Raises
-    ------
-    WeightsError
-        If card or weights are missing, do not fit, or do not have the card's digest.
-    """
-    card = cards.read_card(folder)
-    chosen = runtime.choose_device(device)
-    ensemble = HeartSoundEnsemble()
-    runtime.load_into(ensemble, runtime.read_weights(folder / cards.WEIGHTS_FILE, card.weights_sha256))
-    return HeartSoundModel(ensemble.to(chosen), card, chosen)
+    """Load the model from a folder of weights, as :func:`models.shipped.restore` does; the catalogue's factory."""
+    network, card, chosen = restore(HeartSoundEnsemble(), folder, device)
+    return HeartSoundModel(network, card, chosen)

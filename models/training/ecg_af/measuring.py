@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from models.signals.calibrated import Operating
+from models.calibrated import Operating
 from models.signals.ecg.network import FIBRILLATION
 from models.signals.ecg.reading import fibrillation_logit
 from models.signals.filters import Array

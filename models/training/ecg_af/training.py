@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from models import cards, catalog, runtime
-from models.signals.calibrated import Operating, read_operating
+from models.calibrated import Operating, read_operating
 from models.signals.ecg.forest import RhythmMember
 from models.signals.ecg.model import MEMBERS, RhythmEnsemble
 from models.signals.ecg.network import FIBRILLATION

@@ -19,7 +19,8 @@ NO_TENSORBOARD = "TensorBoard is not installed, so only the CSV log is written: 
 _FIRST = ("epoch", "loss", "learning_rate", "seconds")
 
 
-def _summary_writer(folder: Path) -> Any | None:
+def summary_writer(folder: Path) -> Any | None:
+    """Give a writer of TensorBoard's events, or None where that is not installed."""
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
@@ -47,7 +48,7 @@ class Recorder:
         self._rows = list(past)
         self._bar = bar
         self._task = bar.add_task("training", total=epochs, completed=len(past), note="")
-        self._board = _summary_writer(out / TENSORBOARD_FOLDER)
+        self._board = summary_writer(out / TENSORBOARD_FOLDER)
         if self._board is None and not bar.disable:
             bar.console.print(NO_TENSORBOARD)
 
@@ -76,9 +77,8 @@ class Recorder:
             self._board.close()
 
 
-@contextmanager
-def recording(out: Path, epochs: int, past: Sequence[Row], *, progress: bool) -> Iterator[Recorder]:
-    """Give a :class:`Recorder`, with a progress bar on the terminal where ``progress`` is true."""
+def progress_bar(shown: bool) -> Progress:
+    """Make the bar of a training; one that is not shown takes the same calls."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -87,7 +87,13 @@ def recording(out: Path, epochs: int, past: Sequence[Row], *, progress: bool) ->
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
     )
-    with Progress(*columns, disable=not progress) as bar:
+    return Progress(*columns, disable=not shown)
+
+
+@contextmanager
+def recording(out: Path, epochs: int, past: Sequence[Row], *, progress: bool) -> Iterator[Recorder]:
+    """Give a :class:`Recorder`, with a progress bar on the terminal where ``progress`` is true."""
+    with progress_bar(progress) as bar:
         recorder = Recorder(out, epochs, past, bar)
         try:
             yield recorder

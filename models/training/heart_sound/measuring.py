@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from models.signals.calibrated import Operating
+from models.calibrated import Operating
 from models.signals.filters import Array
 from models.training.framework.calibration import fit_calibration
 from models.training.framework.metrics import auc, best_threshold, binary_report, bootstrap

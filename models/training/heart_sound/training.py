@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from models import cards, catalog, runtime
-from models.signals.calibrated import Operating, read_operating
+from models.calibrated import Operating, read_operating
 from models.signals.filters import Array
 from models.signals.heart_sound.model import MEMBERS, HeartSoundEnsemble
 from models.signals.heart_sound.scope import describe

@@ -54,5 +54,5 @@ def _broker(site: Site) -> bool:
 @router.get("/metrics")
 def metrics(site: TheSite) -> Response:
     """Prometheus text format."""
-    found = registry(site.records, site.destinations, site.settings.node.root / INBOX)
+    found = registry(site.records, site.destinations, site.settings.node.root / INBOX, site.drift)
     return Response(generate_latest(found), media_type=CONTENT_TYPE_LATEST)

@@ -32,5 +32,5 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Pa
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(networks, "SHAPE", RiskShape(code=16, state=8, members=2))
         patch.setattr(evaluation, "RESAMPLES", 20)
-        patch.setattr(recorder, "_summary_writer", lambda folder: None)
+        patch.setattr(recorder, "summary_writer", lambda folder: None)
         yield data, out, labs_risk.train(data, out, seed=1, epochs=2, device="cpu", progress=False)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from models.calibrated import Operating, answer, read_operating
 from models.contracts import WeightsError
 from models.signals import scope
-from models.signals.calibrated import Operating, answer, read_operating
 
 
 def test_training_signals_are_inside_and_strange_ones_outside() -> None:

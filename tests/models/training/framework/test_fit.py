@@ -32,7 +32,7 @@ SETTINGS = FitSettings(epochs=6, batch=16, learning_rate=1e-2, warmup_steps=5, e
 @pytest.fixture(autouse=True)
 def no_board(monkeypatch: pytest.MonkeyPatch) -> None:
     """TensorBoard takes a second to import; one test looks at it."""
-    monkeypatch.setattr(recorder, "_summary_writer", lambda folder: None)
+    monkeypatch.setattr(recorder, "summary_writer", lambda folder: None)
 
 
 def validate(kept: torch.nn.Module) -> Mapping[str, float]:

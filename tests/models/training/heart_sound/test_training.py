@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from models import catalog
-from models.signals.calibrated import Operating
+from models.calibrated import Operating
 from models.training.heart_sound import fitting, measuring, training
 from models.training.heart_sound.augmenting import FRAMES, augmented
 from models.training.heart_sound.data import FOLDER, HELD_OUT, TRAIN, DataError, Sound, read_part, read_wav

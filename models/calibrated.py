@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from models.codes import NO_UNITS, PROBABILITY
 from models.contracts import Measurement, WeightsError
-from models.signals.filters import Array
+
+Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,8 @@ def read_operating(value: Mapping[str, Any] | None) -> Operating:
         found = Operating(*(float(named[key]) for key in ("slope", "intercept", "threshold")))
     except (KeyError, TypeError, ValueError) as error:
         raise WeightsError("the model card lacks slope, intercept and threshold of its probabilities") from error
-    if not all(map(math.isfinite, (found.slope, found.intercept))) or not 0 < found.threshold < 1:
+    usable = found.slope > 0 and math.isfinite(found.slope) and math.isfinite(found.intercept)
+    if not usable or not 0 < found.threshold < 1:
         raise WeightsError("the model card's calibration is not usable")
     return found
 
