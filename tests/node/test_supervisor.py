@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -60,8 +60,13 @@ def texts(of: Settings) -> list[str]:
 
 
 def child(code: str) -> psutil.Process | None:
-    found = [item for item in psutil.Process().children() if item.status() != "zombie" and code in item.cmdline()]
-    return found[0] if found else None
+    return next((item for item in psutil.Process().children() if runs(item, code)), None)
+
+
+def runs(process: psutil.Process, code: str) -> bool:
+    with suppress(psutil.NoSuchProcess):  # it may end, or be buried, between two looks at it
+        return process.status() != "zombie" and code in process.cmdline()
+    return False
 
 
 def test_a_process_that_dies_is_restarted_and_the_timeline_says_so(tmp_path: Path) -> None:
