@@ -20,11 +20,11 @@ from models.running.process import ModelProcess
 from node.broker import ANALYSE, BUILD, CPU, GPU, INFER, broker_url, celery_app
 from node.settings import Settings
 from workers import tasks
-from workers.ahead import Ahead
 from workers.context import Context, share_cores
-from workers.decoding import DecoderPool
-from workers.finishing import InBackground
-from workers.inferring import Isolated, options_of
+from workers.reading.decoding import DecoderPool
+from workers.running.ahead import Ahead
+from workers.running.finishing import InBackground
+from workers.running.inferrers import Isolated, options_of
 
 TASKS: Mapping[str, Callable[[Context, str], None]] = {
     INFER: tasks.infer,

@@ -24,13 +24,14 @@ from node.records import timeline
 from node.records.engine import Records
 from node.records.schema import Instance, Job, ModelRegistration, now
 from node.settings import Settings
-from workers import inferring, inputs
-from workers.ahead import Ahead
-from workers.decoding import DecoderPool
-from workers.finishing import AtOnce, Finisher
-from workers.inferring import Inferrer
-from workers.leases import Leases
-from workers.load import read_headers
+from workers.reading import inputs
+from workers.reading.decoding import DecoderPool
+from workers.reading.volume.load import read_headers
+from workers.running import inferrers
+from workers.running.ahead import Ahead
+from workers.running.finishing import AtOnce, Finisher
+from workers.running.inferrers import Inferrer
+from workers.running.leases import Leases
 
 SPOOL = "spool"
 """The spool's folder below the root (:mod:`node.storage`)."""
@@ -62,8 +63,8 @@ class Context:
         self.records = Records(settings.database_url)
         self.broker = Broker(broker_url(settings))
         self.log = logs.get("worker").bind(worker=name)
-        self.catalogue: Lists = catalogue or opening.open_catalogue(self.root / inferring.SITE_MODELS)
-        self.inferrer: Inferrer = inferring.Direct(self.catalogue, inferring.options_of(settings))
+        self.catalogue: Lists = catalogue or opening.open_catalogue(self.root / inferrers.SITE_MODELS)
+        self.inferrer: Inferrer = inferrers.Direct(self.catalogue, inferrers.options_of(settings))
         self.finisher: Finisher = AtOnce()
         self.ahead: Ahead | None = None
         self.decoders: DecoderPool | None = None

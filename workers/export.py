@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from models.contracts import InputRequirements
 from workers.errors import SeriesRefused
-from workers.load import LoadedSeries, read_series
+from workers.reading.volume.load import LoadedSeries, read_series
 
 #: Larger annotation files are no boxes of one image.
 MOST_BYTES = 100_000

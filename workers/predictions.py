@@ -92,7 +92,7 @@ def save(prediction: Prediction, card: ModelCard, path: Path, planes: str = "") 
     """Write durably: whole or not there at all, and on the disk when this returns.
 
     The card goes along: a report that is built again after an upgrade names the model that made the prediction; and
-    ``planes``, the digest of the slices that it lies on (:func:`workers.gate.planes_digest`).
+    ``planes``, the digest of the slices that it lies on (:func:`workers.reading.volume.gate.planes_digest`).
     """
     said = {
         "card": card_to_dict(card),

@@ -12,9 +12,10 @@ from node.records import jobs, timeline
 from node.records.notes import fail_analysis, queued_for_patient, save_analysis, studies_for_note
 from node.records.schema import Job, Note, Study
 from node.records.states import JobState, NoteState
-from workers import gather, inference, report
 from workers.context import Context
-from workers.inference import Claimed, reason_of
+from workers.reporting import gather, report
+from workers.running import inference
+from workers.running.inference import Claimed, reason_of
 
 
 def infer(context: Context, job_id: str) -> None:

@@ -42,8 +42,8 @@ from rich.progress import track
 from models.contracts import InputRequirements
 from node.simulator import jpeg_lossless
 from tests.workers.synthetic import meta
-from workers.decoding import DecoderPool
-from workers.load import read_series
+from workers.reading.decoding import DecoderPool
+from workers.reading.volume.load import read_series
 
 FORMS = ("native", "RLE", "JPEG lossless", "JPEG-LS", "JPEG 2000")
 SYNTAXES = {

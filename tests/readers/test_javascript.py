@@ -21,7 +21,7 @@ from pydicom.dataset import Dataset
 from tests.readers.conftest import Reader
 from tests.workers.results.built import full_input
 from tests.workers.synthetic import ORIENTATIONS, Phantom, multi_frame, single_frames, write
-from workers.load import LoadedSeries, read_series
+from workers.reading.volume.load import LoadedSeries, read_series
 from workers.results import build_all
 from workers.results.common import ResultInput, device_uid, segment_numbers, tracking_uid
 from workers.results.profile import DEFAULT, Profile

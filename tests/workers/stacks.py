@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import EnhancedMRImageStorage, MRImageStorage
 
 from tests.workers.synthetic import ORIENTATIONS, Phantom, common
-from workers.geometry import Layout, Plane, lay_out
+from workers.reading.volume.geometry import Layout, Plane, lay_out
 
 Array = npt.NDArray[np.float64]
 

@@ -15,12 +15,12 @@ from models.contracts import InputKind
 from workers.results.common import Predecessor, ResultInput
 from workers.results.gsps import build_gsps
 from workers.results.kos import build_kos
-from workers.results.pdf import build_pdf
+from workers.results.pdf.document import build_pdf
 from workers.results.pm import build_pms
 from workers.results.profile import DEFAULT, Profile
 from workers.results.sc import build_scs
-from workers.results.seg import build_segs
-from workers.results.seg_flat import build_flat_segs
+from workers.results.seg.flat import build_flat_segs
+from workers.results.seg.volume import build_segs
 from workers.results.sr import build_sr
 
 Built = Mapping[str, Sequence[Dataset]]

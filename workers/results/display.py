@@ -17,7 +17,7 @@ from highdicom.pr import SoftcopyVOILUTTransformation
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 
-from workers.pixels import rescale
+from workers.reading.pixels import rescale
 from workers.results.common import ResultInput
 
 #: Part of the pixels, in percent, that a window made from the pixels leaves below and above it.

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.contracts import Region, RegionKind
-from workers.geometry import Layout
+from workers.reading.volume.geometry import Layout
 from workers.results.keys import slices_at
 from workers.results.outlines import Points, outlines
 

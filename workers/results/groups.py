@@ -44,7 +44,7 @@ from workers.results.common import (
     tracking_uid,
 )
 from workers.results.regions import Placed, Space, length, place, volume
-from workers.results.seg import segment_of
+from workers.results.seg.volume import segment_of
 
 Group = (
     MeasurementsAndQualitativeEvaluations

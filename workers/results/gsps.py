@@ -18,7 +18,7 @@ from pydicom.dataset import Dataset
 from pydicom.valuerep import DA, TM
 
 from models.contracts import SegmentSpec
-from workers.instances import quiet
+from workers.reading.instances import quiet
 from workers.results.common import (
     ResultInput,
     image_uid,

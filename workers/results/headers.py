@@ -20,10 +20,10 @@ from pydicom.valuerep import DA, TM
 
 from models.contracts import Geometry, Prediction
 from workers.errors import GeometryRefused
-from workers.geometry import Layout
-from workers.instances import quiet
-from workers.load import locate
-from workers.pixels import frame_count
+from workers.reading.instances import quiet
+from workers.reading.pixels import frame_count
+from workers.reading.volume.geometry import Layout
+from workers.reading.volume.load import locate
 
 #: Type 2 attributes of the Patient and General Study modules (PS3.3 C.7.1.1, C.7.2.1): present, and empty if not known.
 TYPE_2 = (
@@ -52,7 +52,8 @@ def grid(sources: tuple[Dataset, ...]) -> tuple[Layout, tuple[int, ...]]:
     """Layout of the source slices and, for each of them, the index of its plane (frame) in ``sources``.
 
     Leaning and uneven stacks have one too: its affine holds for a leaning stack and not for an uneven one, whose slices
-    lie at :attr:`~workers.geometry.Layout.positions`. A multi-frame image may have frames that are of no slice.
+    lie at :attr:`~workers.reading.volume.geometry.Layout.positions`. A multi-frame image may have frames that are of no
+    slice.
     """
     stack = locate(sources).survey.stack
     return stack.layout, stack.order

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.contracts import Finding, FloatArray, LabelArray, RegionKind
-from workers.geometry import Layout
+from workers.reading.volume.geometry import Layout
 from workers.results.common import ResultInput
 from workers.results.headers import grid
 

@@ -13,7 +13,7 @@ from highdicom.sr import DeviceObserverIdentifyingAttributes, ObserverContext
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 
-from workers.instances import quiet
+from workers.reading.instances import quiet
 from workers.results.common import (
     DISCLAIMER,
     MANUFACTURER,

@@ -22,7 +22,7 @@ from pydicom.sr.codedict import codes
 from pydicom.uid import RLELossless
 
 from models.contracts import FloatArray, ScalarMap, SegmentSpec
-from workers.instances import quiet
+from workers.reading.instances import quiet
 from workers.results.common import ResultInput, concept, derive_uid, image_uid, long_string, series_number, series_uid
 from workers.results.equipment import equipment, node_equipment, settle
 from workers.results.groups import ANATOMICAL

@@ -32,8 +32,8 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 
 from models.contracts import Region, RegionKind
-from workers.geometry import Layout
-from workers.pixels import frame_count
+from workers.reading.pixels import frame_count
+from workers.reading.volume.geometry import Layout
 from workers.results.common import ResultInput
 from workers.results.headers import grid
 

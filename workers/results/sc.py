@@ -18,7 +18,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 from pydicom.valuerep import DA, TM
 
 from models.contracts import Code, InputKind
-from workers.instances import quiet
+from workers.reading.instances import quiet
 from workers.results.common import (
     DISCLAIMER,
     KeySlice,
@@ -29,12 +29,12 @@ from workers.results.common import (
     series_number,
     series_uid,
 )
-from workers.results.drawing import RGBArray, Slice, is_biped, orientation
 from workers.results.equipment import equipment, node_equipment, settle
 from workers.results.headers import grid, prepare, prepare_one
-from workers.results.pictures import NO_PICTURE, picture_of
+from workers.results.pictures.drawing import RGBArray, Slice, is_biped, orientation
+from workers.results.pictures.page import compose, page, words
+from workers.results.pictures.single import NO_PICTURE, picture_of
 from workers.results.profile import DEFAULT, Profile
-from workers.results.sc_page import compose, page, words
 
 #: Names of captures that are no key slice, which go into their UIDs: of one picture of all, and of words alone.
 WHOLE, WORDS = "whole", "words"

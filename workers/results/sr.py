@@ -23,7 +23,7 @@ from pydicom.uid import Comprehensive3DSRStorage
 
 from models import contracts
 from models.contracts import InputKind
-from workers.instances import quiet
+from workers.reading.instances import quiet
 from workers.results import assessed, clinical, rested
 from workers.results.common import (
     DISCLAIMER,
@@ -54,8 +54,8 @@ def build_sr(inp: ResultInput, segs: Sequence[Dataset] = (), profile: Profile = 
     inp
         What is reported.
     segs
-        Segmentations that draw it, as :func:`workers.results.seg.build_segs` made them in the same profile; empty where
-        nothing is drawn.
+        Segmentations that draw it, as :func:`workers.results.seg.volume.build_segs` made them in the same profile;
+        empty where nothing is drawn.
     profile
         Form of the results: a report for each, since each refers to the segmentations of its own.
 

@@ -18,9 +18,9 @@ from pydicom.uid import UID, Comprehensive3DSRStorage, DeflatedExplicitVRLittleE
 from node.dicom.files import EXPLICIT_BIG, IMPLICIT_LITTLE, collect, describe
 from node.dicom.structure import scan
 from node.errors import OverreadError
-from workers.instances import quiet
-from workers.results.air import check, is_result
-from workers.results.air_rule import CAPTURES, ENCODINGS, FALLBACKS, KEY_OBJECTS, LABEL_MAP, MAPS, PDFS, STATES, Broken
+from workers.reading.instances import quiet
+from workers.results.air.checklist import check, is_result
+from workers.results.air.rule import CAPTURES, ENCODINGS, FALLBACKS, KEY_OBJECTS, LABEL_MAP, MAPS, PDFS, STATES, Broken
 from workers.results.validate import Issue, errors, fitting, missing, run, validate_together
 
 T = TypeVar("T")

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from pydicom import dcmread
 
-from workers.instances import quiet
-from workers.results.air_rule import KEY_OBJECTS, LABEL_MAP, REPORTS, references
+from workers.reading.instances import quiet
+from workers.results.air.rule import KEY_OBJECTS, LABEL_MAP, REPORTS, references
 
 #: Where Debian's package libpixelmed-java puts its archive; what it depends on lies beside it.
 PIXELMED_JAR = Path("/usr/share/java/pixelmed.jar")

@@ -18,9 +18,9 @@ import numpy.typing as npt
 from PIL import Image
 
 from models.contracts import Contribution, Prediction, Radiograph, Waveform
-from workers.results import heat, trace
 from workers.results.common import ResultInput
-from workers.results.drawing import Frame, border
+from workers.results.pictures import heat, trace
+from workers.results.pictures.drawing import Frame, border
 from workers.results.wording import operating_point
 
 #: Of the form; the page ignores a later one.

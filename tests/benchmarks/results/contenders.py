@@ -22,14 +22,14 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import ExplicitVRLittleEndian, RLELossless
 
-from workers.instances import quiet
+from workers.reading.instances import quiet
 from workers.results.common import ResultInput, device_uid
 from workers.results.equipment import equipment
 from workers.results.groups import measurement_groups
 from workers.results.profile import Profile
 from workers.results.profile import Segmentation as Kind
-from workers.results.seg import TYPES, build_segs
-from workers.results.seg_segments import describe
+from workers.results.seg.segments import describe
+from workers.results.seg.volume import TYPES, build_segs
 from workers.results.sr import build_sr
 
 

@@ -13,7 +13,7 @@ from models.contracts import InputDeclined, Model, Prediction
 from node.simulator import waveforms
 from node.simulator.ris import Person
 from node.simulator.studies import write
-from workers import inputs
+from workers.reading import inputs
 
 PERSON = Person()
 

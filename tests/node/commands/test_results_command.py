@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset
 
 from tests.node.commands.conftest import run
 from tests.workers.synthetic import Phantom, result_input, single_frames, write
-from workers.load import read_series
+from workers.reading.volume.load import read_series
 from workers.results import build_all
 
 

@@ -16,8 +16,8 @@ from models.contracts import Code, Finding, Measurement, Prediction, Region, Reg
 from tests.workers.results.assessments import FULL
 from tests.workers.results.test_sr import FACTS
 from tests.workers.synthetic import HIPPOCAMPUS, MILLILITRE, SEGMENTS, VOLUME, result_input
-from workers.keypixels import read_key_slices
-from workers.load import LoadedSeries
+from workers.reading.volume.load import LoadedSeries
+from workers.reporting.keypixels import read_key_slices
 from workers.results import BUILDERS, PROFILED, build_all
 from workers.results.common import OrderContext, ResultInput
 from workers.results.keys import key_slices

@@ -12,10 +12,10 @@ from pydicom.uid import MRImageStorage
 
 from tests.workers.results.built import Object, full_input, objects
 from tests.workers.synthetic import ORIENTATIONS, Phantom, result_input, single_frames, write
-from workers.load import read_series
+from workers.reading.volume.load import read_series
 from workers.results import BUILDERS, build_all
-from workers.results.air import AIR_RULES, check
-from workers.results.air_rule import AirRule, descendants, items
+from workers.results.air.checklist import AIR_RULES, check
+from workers.results.air.rule import AirRule, descendants, items
 from workers.results.common import ResultInput
 
 DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "air.md"

@@ -17,7 +17,7 @@ from models.fusion.contracts import Assessment, Evidence, Link, Relation, Source
 from tests.workers.results.assessments import FULL
 from tests.workers.results.test_sr import FACTS
 from tests.workers.synthetic import Phantom, prediction_for, result_input, single_frames, write
-from workers.load import read_series
+from workers.reading.volume.load import read_series
 from workers.results import assessed, build_all, telling
 from workers.results.common import ResultInput
 

@@ -15,7 +15,7 @@ from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 
 from tests.workers.synthetic import Phantom, result_input, single_frames
-from workers.instances import quiet
+from workers.reading.instances import quiet
 from workers.results import build_all
 from workers.results.common import ResultInput
 from workers.results.headers import UTF_8

@@ -14,11 +14,11 @@ from pydicom.dataset import Dataset
 from models.contracts import Finding, Prediction, Region, RegionKind
 from tests.workers.synthetic import HIPPOCAMPUS, ORIENTATIONS, SEGMENTS, Phantom, multi_frame, result_input, write
 from tests.workers.synthetic import single_frames as frames_of
-from workers.load import read_series
+from workers.reading.volume.load import read_series
 from workers.results.common import KeySlice, ResultInput
 from workers.results.display import Window
-from workers.results.drawing import Frame, RGBArray, Slice, orientation, render, windowed
-from workers.results.drawing_marks import UNSEGMENTED
+from workers.results.pictures.drawing import Frame, RGBArray, Slice, orientation, render, windowed
+from workers.results.pictures.marks import UNSEGMENTED
 
 RED, BLUE = SEGMENTS[0].rgb, SEGMENTS[1].rgb
 

@@ -1,7 +1,7 @@
-"""Every suitable series of the real data, every kind of object in every profile: validators, checklist, and voxels.
+"""Every suitable series of the real data, every kind of object: validators, checklist, and voxels.
 
-Findings are made to fit each series; where a shipped model takes the series, its own prediction is built as well.
-Volumes above :data:`LARGE` voxels are built in three profiles, so that all of it takes a minute or so.
+Findings are made to fit each series; where a shipped model takes the series, its own prediction is built as well. The
+first small series of each modality is built in every profile, all others in :data:`FEW`, so that it takes a minute.
 """
 
 from __future__ import annotations
@@ -27,22 +27,23 @@ from models.contracts import InputDeclined, InputRequirements
 from tests.conftest import data_root
 from tests.workers.results.built import PROFILES, Object, full_input, objects
 from workers.errors import SeriesRefused
-from workers.instances import quiet
-from workers.load import LoadedSeries, read_series
+from workers.reading.instances import quiet
+from workers.reading.volume.load import LoadedSeries, read_series
 from workers.results import BUILDERS
-from workers.results.air import check
+from workers.results.air.checklist import check
 from workers.results.common import ResultInput, segment_numbers
 from workers.results.profile import DEFAULT, Profile
 from workers.results.validate import VALIDATORS, errors, run, validate_together
 
 pytestmark = [
+    pytest.mark.long,
     pytest.mark.data,
     pytest.mark.peer,
     pytest.mark.timeout(900),
     pytest.mark.filterwarnings("ignore::UserWarning"),  # pydicom's, of what sources hold
 ]
 
-#: Voxels above which a series is built in :data:`FEW` profiles.
+#: Voxels above which a series is not small.
 LARGE = 1_000_000
 FEW = (DEFAULT, Profile("labelmap"), Profile("fractional", empty_frames=True))
 
@@ -70,6 +71,7 @@ class Found:
     series: list[str] = field(default_factory=list)
     kinds: set[str] = field(default_factory=set)
     objects: int = 0
+    in_every_profile: set[str] = field(default_factory=set)
     iod: list[str] = field(default_factory=list)
     templates: list[str] = field(default_factory=list)
     together: list[str] = field(default_factory=list)
@@ -141,8 +143,10 @@ def _judge(
 ) -> None:
     labels = inp.prediction.labels
     assert labels is not None
-    profiles = FEW if labels.size > LARGE else PROFILES
-    written = [(item, item.write(folder)) for item in objects(inp, profiles)]
+    modality = str(inp.image.Modality)
+    every = labels.size <= LARGE and modality not in result.in_every_profile
+    result.in_every_profile |= {modality} if every else set()
+    written = [(item, item.write(folder)) for item in objects(inp, PROFILES if every else FEW)]
     said = list(pool.map(lambda pair: errors(run(VALIDATORS[0], pair[1])), written))
     together = pool.submit(partial(validate_together, [*paths, *(path for _, path in written)]))
     result.objects += len(written)
@@ -153,8 +157,8 @@ def _judge(
         if item.kind == "seg":
             result.segmentations += 1
             result.voxels += [f"{name} {item.name}: {text}" for text in _wrong_voxels(segread(path), item, inp)]
-    if not result.validated & {str(inp.image.Modality)}:  # five seconds a report: one series of each modality will do
-        result.validated.add(str(inp.image.Modality))
+    if modality not in result.validated:  # five seconds a report: one series of each modality will do
+        result.validated.add(modality)
         reports = [path for item, path in written if item.kind in ("sr", "kos") and item.profile == DEFAULT]
         for issues in pool.map(lambda path: errors(run(VALIDATORS[1], path)), reports):
             result.templates += [f"{name}: {issue.text}" for issue in issues]

@@ -30,7 +30,7 @@ from tests.workers.synthetic import (
     single_frames,
     write,
 )
-from workers.load import read_headers
+from workers.reading.volume.load import read_headers
 from workers.results import build_all, outlines
 from workers.results.common import DISCLAIMER, KeySlice, ResultInput
 from workers.results.gsps import CAUTION, build_gsps

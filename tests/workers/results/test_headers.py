@@ -11,8 +11,8 @@ from pydicom.tag import Tag
 
 from tests.workers.stacks import Frame, Uneven, enhanced
 from tests.workers.synthetic import ORIENTATIONS, Phantom, multi_frame, result_input, single_frames, write
-from workers.instances import quiet
-from workers.load import read_headers, read_series
+from workers.reading.instances import quiet
+from workers.reading.volume.load import read_headers, read_series
 from workers.results import build_all
 from workers.results.headers import grid, pixel_measures, plane_orientation, prepare
 

@@ -21,7 +21,7 @@ from tests.workers.synthetic import (
     single_frames,
     write,
 )
-from workers.load import read_headers
+from workers.reading.volume.load import read_headers
 from workers.results.common import ResultInput
 from workers.results.keys import LIMIT, key_slices
 

@@ -32,11 +32,11 @@ from tests.workers.results.kinds import (
 )
 from tests.workers.synthetic import Phantom, multi_frame
 from workers.results import KINDS, build_all, view, wording
-from workers.results.air import check
-from workers.results.air_rule import code, descendants, named
+from workers.results.air.checklist import check
+from workers.results.air.rule import code, descendants, named
 from workers.results.common import ResultInput, image_uid
-from workers.results.oru import Letter, build_oru
-from workers.results.pdf_text import sheet
+from workers.results.messages.oru import Letter, build_oru
+from workers.results.pdf.text import sheet
 from workers.results.profile import Profile
 from workers.results.sr import build_sr
 from workers.results.stretches import stretches

@@ -15,7 +15,7 @@ from models.contracts import Prediction
 from tests.peers import run
 from tests.workers.results.written import save, to_bytes, written
 from tests.workers.synthetic import CARD, Phantom, multi_frame, result_input, single_frames, write
-from workers.load import read_headers
+from workers.reading.volume.load import read_headers
 from workers.results.common import DISCLAIMER, ReportedFact, ResultInput, device_uid
 from workers.results.keys import key_slices
 from workers.results.kos import build_kos

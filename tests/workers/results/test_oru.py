@@ -19,12 +19,12 @@ from node.settings import Hl7Section
 from tests.workers.results.assessments import FULL
 from tests.workers.results.test_sr import FACTS
 from tests.workers.synthetic import Phantom, result_input, single_frames, write
-from workers.load import read_series
+from workers.reading.volume.load import read_series
 from workers.results import build_all
-from workers.results.addressing import Addressing
-from workers.results.alert import Due, build_alert
 from workers.results.common import DISCLAIMER, OrderContext, Predecessor, ReportedFact, ResultInput
-from workers.results.oru import Letter, assertion, build_oru, control_id, named
+from workers.results.messages.addressing import Addressing
+from workers.results.messages.alert import Due, build_alert
+from workers.results.messages.oru import Letter, assertion, build_oru, control_id, named
 
 SENDER = Hl7Section(application="NODE7", facility="HOSPITAL")
 

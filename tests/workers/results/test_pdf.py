@@ -35,12 +35,12 @@ from tests.workers.synthetic import (
     single_frames,
     write,
 )
-from workers.instances import quiet
-from workers.load import read_series
+from workers.reading.instances import quiet
+from workers.reading.volume.load import read_series
 from workers.results.common import DISCLAIMER, KeySlice, OrderContext, Predecessor, ReportedFact, ResultInput
 from workers.results.fonts import REPLACEMENT, clean
-from workers.results.pdf import build_pdf
-from workers.results.pdf_text import names
+from workers.results.pdf.document import build_pdf
+from workers.results.pdf.text import names
 from workers.results.profile import DEFAULT
 
 FACTS = (
@@ -214,7 +214,7 @@ def test_a_retry_in_another_process_makes_the_same_bytes(tmp_path: Path) -> None
     here = hashlib.sha256(_bytes(build_pdf(_full(tmp_path / "here", everywhere), DEFAULT, {})[0])).hexdigest()
     code = (
         "import hashlib, pathlib, sys; from tests.workers.results import test_pdf as t; "
-        "from workers.results.pdf import build_pdf; from workers.results.profile import DEFAULT; "
+        "from workers.results.pdf.document import build_pdf; from workers.results.profile import DEFAULT; "
         "inp = t._full(pathlib.Path(sys.argv[1]), t.everywhere); "
         "print(hashlib.sha256(t._bytes(build_pdf(inp, DEFAULT, {})[0])).hexdigest())"
     )
@@ -342,7 +342,7 @@ def test_hostile_headers_break_nothing_and_stay_out_of_the_log(
 
 
 def test_many_findings_and_facts_run_over_pages_and_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("workers.results.pdf_text.ROWS", 60)
+    monkeypatch.setattr("workers.results.pdf.text.ROWS", 60)
     findings = tuple(Finding(f"f{n}", HIPPOCAMPUS, (Measurement(VOLUME, n, MILLILITRE),)) for n in range(75))
     ds = _built(_input(tmp_path, prediction=Prediction(findings), note_facts=FACTS * 21, key_slices=()))
     text = _text(ds)

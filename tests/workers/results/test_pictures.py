@@ -22,10 +22,10 @@ from tests.workers.results.kinds import (
     sound_input,
     waveform_input,
 )
-from workers.results import bars, trace
-from workers.results.heat import FLOOR, radiograph
-from workers.results.heat import heat as colours
-from workers.results.pictures import picture_of
+from workers.results.pictures import bars, trace
+from workers.results.pictures.heat import FLOOR, radiograph
+from workers.results.pictures.heat import heat as colours
+from workers.results.pictures.single import picture_of
 
 MARGIN = trace.MARGIN_MM * trace.PER_MM
 ROW = trace.ROW_MM * trace.PER_MM

@@ -19,7 +19,7 @@ from models.contracts import Code, FloatArray, ScalarMap
 from tests.peers import Orthanc
 from tests.workers.results.written import map_of, save, to_bytes, values_for, written
 from tests.workers.synthetic import ORIENTATIONS, Phantom, multi_frame, result_input, single_frames, write
-from workers.load import read_headers
+from workers.reading.volume.load import read_headers
 from workers.results.common import DISCLAIMER, ResultInput
 from workers.results.gsps import build_gsps
 from workers.results.kos import build_kos

@@ -16,7 +16,7 @@ from pydicom import dcmread
 from tests import peers
 from tests.workers.results.built import PROFILES, Object, full_input, objects
 from tests.workers.synthetic import ORIENTATIONS, Phantom, single_frames, write
-from workers.load import read_series
+from workers.reading.volume.load import read_series
 from workers.results import BUILDERS
 from workers.results.common import ResultInput, tracking_uid
 from workers.results.profile import DEFAULT, Profile

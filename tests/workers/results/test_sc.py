@@ -30,12 +30,12 @@ from tests.workers.synthetic import (
     single_frames,
     write,
 )
-from workers.load import read_series
+from workers.reading.volume.load import read_series
 from workers.results.common import DISCLAIMER, KeySlice, ResultInput
-from workers.results.drawing import font
+from workers.results.pictures.drawing import font
+from workers.results.pictures.page import AMBER, wrap
 from workers.results.profile import DEFAULT
 from workers.results.sc import build_scs
-from workers.results.sc_page import AMBER, wrap
 
 
 def _input(

@@ -29,10 +29,10 @@ from tests.workers.synthetic import (
     single_frames,
     write,
 )
-from workers.load import read_series
+from workers.reading.volume.load import read_series
 from workers.results import build_all
 from workers.results.common import DISCLAIMER, ResultInput, derive_uid
-from workers.results.seg import build_segs
+from workers.results.seg.volume import build_segs
 
 Points = dict[int, npt.NDArray[np.float64]]
 """Patient coordinates ``[voxel, 3]`` of each segment."""

@@ -24,8 +24,8 @@ from tests.workers.stacks import Array, Frame, Uneven, enhanced, single_frames, 
 from tests.workers.synthetic import CARD, ORIENTATIONS, SEGMENTS, result_input, write
 from workers import predictions
 from workers.errors import GeometryRefused
-from workers.instances import quiet
-from workers.load import LoadedSeries, read_headers, read_series
+from workers.reading.instances import quiet
+from workers.reading.volume.load import LoadedSeries, read_headers, read_series
 from workers.results import build_all
 from workers.results.headers import check_planes
 from workers.results.profile import Profile

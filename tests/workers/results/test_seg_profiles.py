@@ -29,14 +29,14 @@ from tests.workers.results.segs import (
     voxels_by_highdicom,
 )
 from tests.workers.synthetic import ORIENTATIONS, SEGMENTS, Phantom, multi_frame, result_input, single_frames, write
-from workers.instances import quiet
-from workers.load import read_series
+from workers.reading.instances import quiet
+from workers.reading.volume.load import read_series
 from workers.results.common import ResultInput, seg_uid, segment_numbers, tracking_uid
 from workers.results.equipment import equipment
 from workers.results.headers import grid, pixel_measures, plane_orientation, prepare
 from workers.results.profile import DEFAULT, Profile
-from workers.results.seg import TYPES, build_segs, segment_of
-from workers.results.seg_segments import describe
+from workers.results.seg.segments import describe
+from workers.results.seg.volume import TYPES, build_segs, segment_of
 from workers.results.validate import errors, validate, validate_together
 
 PROBABILITY = Code("370855003", "SCT", "Probability")

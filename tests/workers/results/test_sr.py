@@ -16,7 +16,7 @@ from pydicom.dataset import Dataset
 from models.contracts import Code, Prediction
 from models.facts import Experiencer
 from tests.workers.synthetic import CARD, Phantom, result_input, single_frames, write
-from workers.load import read_series
+from workers.reading.volume.load import read_series
 from workers.results import build_all
 from workers.results.common import DISCLAIMER, OrderContext, Predecessor, ReportedFact, ResultInput, sr_uid
 from workers.results.profile import Profile

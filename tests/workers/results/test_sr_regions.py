@@ -18,7 +18,7 @@ from pydicom.dataset import Dataset
 
 from models.contracts import Code, Finding, Measurement, Prediction, Region, RegionKind, Side
 from tests.workers.synthetic import ORIENTATIONS, Phantom, multi_frame, result_input, single_frames, write
-from workers.load import read_series
+from workers.reading.volume.load import read_series
 from workers.results import build_all
 from workers.results.common import ResultInput
 from workers.results.sr import build_sr

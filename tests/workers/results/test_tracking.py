@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset
 
 from models.contracts import Code, Finding, Measurement, Prediction, Side
 from tests.workers.synthetic import CARD, MILLILITRE, VOLUME, Phantom, result_input, single_frames, write
-from workers.load import read_series
+from workers.reading.volume.load import read_series
 from workers.results import build_all
 from workers.results.common import ResultInput
 

@@ -12,7 +12,7 @@ from pydicom.uid import UID
 from tests.workers.results.built import PROFILES, full_input, objects
 from tests.workers.results.kinds import radiograph_input, waveform_input
 from tests.workers.synthetic import ORIENTATIONS, Phantom, multi_frame, result_input, single_frames, write
-from workers.load import read_series
+from workers.reading.volume.load import read_series
 from workers.results import BUILDERS, build_all, validate
 from workers.results.profile import DEFAULT, Profile
 from workers.results.validate import (
@@ -27,7 +27,7 @@ from workers.results.validate import (
     validate_together,
 )
 
-pytestmark = pytest.mark.peer
+pytestmark = [pytest.mark.peer, pytest.mark.long]
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,7 @@ from models.imaging.lung.grid import resampled, to_native
 from models.imaging.lung.segmentation import find_lungs
 from tests.models.imaging.lung.conftest import Chest
 from tests.models.phantoms import grid
-from workers.load import read_series
+from workers.reading.volume.load import read_series
 
 
 def test_both_lungs_are_found_with_what_is_in_them(chest: Chest) -> None:

@@ -37,6 +37,8 @@ from models.training.lung_nodule.card import make_card
 from tests.models.fusion.score_cases import chest as case_of
 from tests.models.imaging.lung.conftest import GROUND_GLASS, PART_SOLID, SOLID, Chest
 
+pytestmark = pytest.mark.long
+
 METRICS = {
     "calibration": {"slope": 1.0, "intercept": 0.0},
     "operating_threshold": 0.5,
@@ -232,7 +234,7 @@ def test_the_shipped_model_finds_lesions_of_a_generated_scan(chest: Chest) -> No
 @pytest.mark.data
 @pytest.mark.skipif(not (cards.SHIPPED / "lung-nodule" / cards.CARD_FILE).is_file(), reason="no weights are shipped")
 def test_the_shipped_model_declines_a_head(real_data: Callable[[str], Path]) -> None:
-    from workers.load import read_series
+    from workers.reading.volume.load import read_series
 
     files = sorted(path for path in (real_data("dicom-ct-head-qa") / "GE").rglob("*") if path.is_file())
     model = catalog.load("lung-nodule", "cpu")

@@ -1,0 +1,1 @@
+"""A multiplex group becomes a waveform: which one, what its channels are called, and its samples in their unit."""

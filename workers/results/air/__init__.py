@@ -1,0 +1,1 @@
+"""Our checklist of IHE AI Results (AIR): rules by subject, and holding an object against them."""

@@ -1,0 +1,1 @@
+"""Segmentations of volumes and radiographs: their frames, functional groups and segments."""
