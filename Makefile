@@ -6,6 +6,8 @@ DEMO ?= demo
 # Extra words for the installation of torch, such as --index-url and the address of PyTorch's CPU or CUDA wheels (see README).
 TORCH_OPTIONS ?=
 PYTEST_OPTIONS ?=
+# How many processes run tests at a time; 0 runs all of them in one.
+TEST_PROCESSES ?= 2
 BENCH_OPTIONS ?=
 CAMPAIGN_OPTIONS ?=
 
@@ -16,7 +18,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 help:
 	@echo "make demo    run the node with a simulated hospital (DEMO=folder)"
-	@echo "make test    run the tests"
+	@echo "make test    run the tests (TEST_PROCESSES=2 at a time)"
+	@echo "make test-federated   the tests of federated averaging over a network, with Flower in an environment of its own"
 	@echo "make check   formatting, lint, strict types"
 	@echo "make bench   measure everything; results are printed as JSON (see docs/benchmarks.md)"
 	@echo "make campaigns   attack the receiver and the HL7 port: campaign-kill, -fuzz, -torture, -hl7 (CAMPAIGN_OPTIONS='--seed 7')"
@@ -37,7 +40,20 @@ demo: $(VENV)/.node
 	@$(BIN)/overread demo --folder $(DEMO)
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest $(PYTEST_OPTIONS)
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) $(PYTEST_OPTIONS)
+
+# Federated averaging over a network: Flower asks for older packages than the node's, so it has an environment of its own.
+FEDERATED := .venv-federated
+.PHONY: test-federated
+$(FEDERATED)/.dev: pyproject.toml constraints.txt constraints-federated.txt
+	$(PYTHON) -m venv $(FEDERATED)
+	$(FEDERATED)/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt $(TORCH_OPTIONS) torch
+	$(FEDERATED)/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt --editable . pytest pytest-timeout pytest-xdist hypothesis
+	$(FEDERATED)/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints-federated.txt --editable '.[federated]'
+	@touch $@
+
+test-federated: $(FEDERATED)/.dev
+	$(FEDERATED)/bin/python -m pytest tests/models/training/framework/test_flower*.py
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .

@@ -41,7 +41,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Overread: a DICOM/PACS integration node for AI in radiology. Not a medical device.",
 )
-models_app = typer.Typer(no_args_is_help=True, help="Models: list, import, train, evaluate.")
+models_app = typer.Typer(no_args_is_help=True, help="Models: list, import, train, evaluate, compare.")
 
 
 def _knowledge(folder: Path | None) -> graph.Knowledge:
@@ -285,6 +285,7 @@ def evaluate(
     name: Annotated[str, typer.Argument(help="A model of `overread models list`.")],
     data: DataOption,
     weights: Annotated[Path | None, typer.Option(help="Folder of weights and card; default: the shipped ones.")] = None,
+    plots: Annotated[Path | None, typer.Option(help="Folder for a page of held-out cases with the answers.")] = None,
     device: DeviceOption = "auto",
     json: JsonOption = False,
 ) -> None:
@@ -292,7 +293,25 @@ def evaluate(
     from models.training import registry
 
     with _model_errors():
-        report = registry.evaluate(name, data, device=device, weights=weights, progress=not json)
+        report = registry.evaluate(name, data, device=device, weights=weights, plots=plots, progress=not json)
+    _print_report(report, json)
+
+
+@models_app.command()
+@told
+def compare(
+    name: Annotated[str, typer.Argument(help="A model of `overread models list`.")],
+    data: DataOption,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs; default: each way's own.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of everything that is random.")] = 0,
+    device: DeviceOption = "auto",
+    json: JsonOption = False,
+) -> None:
+    """Measure what was tried beside a model, by cross-validation within the training part of its set."""
+    from models.training import registry
+
+    with _model_errors():
+        report = registry.compare(name, data, seed=seed, epochs=epochs, device=device, progress=not json)
     _print_report(report, json)
 
 

@@ -20,7 +20,7 @@ from models.notes import baseline, baseline_linear, engines, sectionkind
 from models.notes.engine import NoteEngine, default_engine
 from models.notes.sectionkind import LinearSections, SectionClassifier
 from models.training import notes_measure
-from models.training.data import DataError
+from models.training.framework.data import DataError
 from models.training.notes_data import (
     CONTEXT_FILES,
     FOLDS,

@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 
 from models.notes.evaluate import Example, read_negex
-from models.training.data import DataError
+from models.training.framework.data import DataError
 
 SENTENCES = "text-negex"
 SECTIONS = "text-mts-dialog"

@@ -14,7 +14,7 @@ from models.notes.baseline import AFFIRMED, NEGATED, surroundings
 from models.notes.baseline_linear import NGRAM_BUCKETS, LinearText, ngram_counts, plain_words, softmax, word_counts
 from models.notes.engines_sentences import Sentences
 from models.notes.evaluate import Example
-from models.training.data import DataError
+from models.training.framework.data import DataError
 from models.training.notes_data import LabelledSection, folds
 
 SMOOTHING = 1.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, cast, runtime_checkable
 
 from models import catalog
 from models.contracts import ModelError
@@ -12,6 +12,10 @@ from models.contracts import ModelError
 
 class NotTrainable(ModelError):
     """The model has no trainer in the project."""
+
+
+class NothingToCompare(ModelError):
+    """The model's trainer has no other ways to compare its own with."""
 
 
 class Trainer(Protocol):
@@ -25,6 +29,19 @@ class Trainer(Protocol):
 
     def evaluate(self, data: Path, *, device: str, weights: Path | None, progress: bool) -> dict[str, Any]:
         """Give the report of the held-out part for weights that exist."""
+        ...
+
+    def pictures(self, data: Path, out: Path, *, device: str, weights: Path | None) -> None:
+        """Draw held-out cases with the answers of weights that exist, as ``examples.png`` in a folder."""
+        ...
+
+
+@runtime_checkable
+class Comparer(Protocol):
+    """A trainer that can also say what else was tried, and what it reaches."""
+
+    def compare(self, data: Path, *, seed: int, epochs: int | None, device: str, progress: bool) -> dict[str, Any]:
+        """Give figures of several ways by their names, measured within the training part."""
         ...
 
 
@@ -59,7 +76,7 @@ def train(
     data
         Folder of the data set.
     out
-        Folder that gets weights, card, division of the data and logs; made where missing.
+        Folder that gets weights, card, division of the data, logs and plots; made where missing.
     seed
         Fixes initial weights, order and augmentation. The held-out part is the same for every seed.
     epochs
@@ -72,14 +89,23 @@ def train(
     Returns
     -------
     dict
-        JSON-ready: ``model``, ``version``, ``held_out`` (see :func:`models.training.evaluation.report`),
-        ``validation``, ``training`` (seed, epochs, seconds...) and ``weights_sha256``.
+        JSON-ready: ``model``, ``version``, ``held_out``, ``validation``, ``training`` (seed, epochs, seconds...) and
+        ``weights_sha256``.
     """
-    return _trainer(name).train(data, out, seed=seed, epochs=epochs, device=device, progress=progress)
+    trainer = _trainer(name)
+    report = trainer.train(data, out, seed=seed, epochs=epochs, device=device, progress=progress)
+    trainer.pictures(data, out, device=device, weights=out)
+    return report
 
 
 def evaluate(
-    name: str, data: Path, *, device: str = "auto", weights: Path | None = None, progress: bool = False
+    name: str,
+    data: Path,
+    *,
+    device: str = "auto",
+    weights: Path | None = None,
+    plots: Path | None = None,
+    progress: bool = False,
 ) -> dict[str, Any]:
     """Evaluate weights on the held-out part of the data set.
 
@@ -87,10 +113,51 @@ def evaluate(
     ----------
     weights
         Folder of weights with its card; None for the shipped ones.
+    plots
+        Folder that gets ``examples.png``: held-out cases, right and wrong ones, with what the model said and why. It
+        shows people's images.
 
     Returns
     -------
     dict
-        JSON-ready: ``model``, ``version``, ``weights_sha256`` and ``held_out``.
+        JSON-ready: ``model``, ``version``, ``weights_sha256`` and ``held_out``; some trainers report more.
     """
-    return _trainer(name).evaluate(data, device=device, weights=weights, progress=progress)
+    trainer = _trainer(name)
+    report = trainer.evaluate(data, device=device, weights=weights, progress=progress)
+    if plots is not None:
+        trainer.pictures(data, plots, device=device, weights=weights)
+    return report
+
+
+def compare(
+    name: str,
+    data: Path,
+    *,
+    seed: int = 0,
+    epochs: int | None = None,
+    device: str = "auto",
+    progress: bool = False,
+) -> dict[str, Any]:
+    """Compare what ships with what was tried beside it, by cross-validation within the training part.
+
+    The held-out part is not looked at.
+
+    Parameters
+    ----------
+    epochs
+        Of what is trained by epochs; None for each way's own number.
+
+    Returns
+    -------
+    dict
+        JSON-ready: ``model``, and figures by the name of the way.
+
+    Raises
+    ------
+    NothingToCompare
+        If the trainer has no ``compare``.
+    """
+    trainer = _trainer(name)
+    if not isinstance(trainer, Comparer):
+        raise NothingToCompare(f"nothing was tried beside {name} that can be measured again")
+    return trainer.compare(data, seed=seed, epochs=epochs, device=device, progress=progress)

@@ -11,9 +11,10 @@ import pytest
 
 from models import catalog, geometry
 from models.contracts import Geometry, Model, Volume
-from models.training.data import LabelledVolume, find_cases, read_labelled, split_by_group
-from models.training.hippocampus_data import SPLIT_SEED, subject_of
-from models.training.metrics import dice
+from models.training.framework.agreement import dice
+from models.training.framework.data import LabelledVolume, find_cases, read_labelled
+from models.training.framework.division import split_by_group
+from models.training.hippocampus.data import SPLIT_SEED, subject_of
 from tests.models.phantoms import rearranged, same_arrangement
 
 pytestmark = pytest.mark.data
@@ -44,7 +45,9 @@ def test_the_recorded_division_is_the_one_that_the_code_makes(real_data: Callabl
     assert split_by_group(find_cases(real_data(DATA_SET)), subject_of, SPLIT_SEED).as_dict() == recorded
 
 
-def test_held_out_cases_reach_the_floor_in_both_parts(model: Model, held_out: list[LabelledVolume]) -> None:
+def test_held_out_cases_reach_the_floor_in_both_parts_and_the_dice_of_the_report(
+    model: Model, held_out: list[LabelledVolume]
+) -> None:
     scores = []
     for item in held_out:
         labels = model.predict(item.volume).labels
@@ -52,6 +55,10 @@ def test_held_out_cases_reach_the_floor_in_both_parts(model: Model, held_out: li
         scores.append([dice(labels == value, item.labels == value) for value in (1, 2)])
 
     assert np.mean(scores, axis=0).min() > FLOOR
+    report = json.loads((catalog.weights_folder("hippocampus") / "report.json").read_text(encoding="utf-8"))
+    for item, row in zip(held_out, scores, strict=True):
+        shipped = [report["cases"][item.case][key]["dice"] for key in ("anterior", "posterior")]
+        assert row == pytest.approx(shipped, abs=0.002), item.case
 
 
 @pytest.mark.parametrize("spacing", [0.75, 1.35])

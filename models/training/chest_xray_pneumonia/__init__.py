@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from models.training.chest_xray_pneumonia.showing import pictures
 from models.training.chest_xray_pneumonia.trainer import evaluate, train
 
-__all__ = ["evaluate", "train"]
+__all__ = ["evaluate", "pictures", "train"]

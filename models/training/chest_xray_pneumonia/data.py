@@ -16,8 +16,8 @@ import numpy as np
 
 from models.contracts import FloatArray
 from models.imaging.chest_xray.picture import SIDE
-from models.training.data import DataError, Split
-from models.training.framework.division import divide
+from models.training.framework.data import DataError
+from models.training.framework.division import Split, divide
 
 FILES = ("pneumoniamnist_train_val.npz", "pneumoniamnist.npz")
 SPLIT_SEED = 0

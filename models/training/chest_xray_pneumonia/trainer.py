@@ -27,7 +27,7 @@ from models.training.framework import plots
 from models.training.framework.calibration import fit_calibration
 from models.training.framework.fit import Fitted
 from models.training.framework.metrics import best_threshold, binary_report
-from models.training.framework.records import write_folder
+from models.training.framework.records import round_to_half, write_folder
 
 #: Networks that are trained from nothing beside the members, to see what the first stage is worth.
 SCRATCH_MEMBERS = 3
@@ -152,11 +152,13 @@ def measured(
     operating, limits, held_out = read_operating(metrics), read_limits(metrics), parts.held_out
     probability = probabilities(network, metrics, held_out.pixels, device)
     truth = np.array(held_out.labels)
-    unlike = likeness(held_out.pixels, parts.train.pixels) < ALIKE
+    correlation = likeness(held_out.pixels, parts.train.pixels)
+    unlike = correlation < ALIKE
     return {
         "held_out": binary_report(truth, probability, operating.threshold, resamples=DRAWN),
         "held_out_unlike_training": {
             "below_correlation": ALIKE,
+            "highest_correlation_of_all": round(float(correlation.max()), 4),
             **(
                 binary_report(truth[unlike], probability[unlike], operating.threshold, resamples=DRAWN)
                 if unlike.sum() > 1
@@ -223,9 +225,7 @@ def _assembled(
     for place, member in zip(network.ensemble.members, members, strict=True):
         place.load_state_dict(member.network.state_dict())
     scoping.learn(network.scope, pixels, device)
-    with torch.no_grad():
-        for value in runtime.named_tensors(network).values():
-            value.copy_(value.half())
+    round_to_half(network)
     return network
 
 

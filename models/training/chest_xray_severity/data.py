@@ -15,8 +15,8 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from models.contracts import FloatArray
-from models.training.data import DataError, Split
-from models.training.framework.division import divide
+from models.training.framework.data import DataError
+from models.training.framework.division import Split, divide
 
 SPLIT_SEED = 0
 HELD_OUT = 0.2

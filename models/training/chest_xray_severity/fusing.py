@@ -107,7 +107,7 @@ def standard_labs(table: Table, usual: Floats, spread: Floats) -> Floats:
     return np.array(rows, dtype=np.float64).reshape(len(table), len(LABS))
 
 
-def fit(table: Table, usual: Floats, spread: Floats, seed: int) -> Fit:
+def fit(table: Table, usual: Floats, spread: Floats, seed: int, image_prior: float = IMAGE_PRIOR) -> Fit:
     """Fit both heads on all cases, and the lines over them on what each says of patients that it was not fitted on.
 
     As in :func:`out_of_fold`, what each says is freed of how frequent the outcome is among the cases of its fit.
@@ -117,11 +117,11 @@ def fit(table: Table, usual: Floats, spread: Floats, seed: int) -> Fit:
     every, every_known = base_rate(table.truth), base_rate(table.truth[known])
     for train, test in by_patient(table, seed):
         some, others = table.picked(train), table.picked(test)
-        image, labs = _heads(some, usual, spread)
+        image, labs = _heads(some, usual, spread, image_prior)
         inner_image[test] = decide(others.features, image) - base_rate(some.truth) + every
         inner_labs[test] = decide(standard_labs(others, usual, spread), labs)
         inner_labs[test] += every_known - base_rate(some.truth[has_labs(some)])
-    image, labs = _heads(table, usual, spread)
+    image, labs = _heads(table, usual, spread, image_prior)
     together = np.column_stack([inner_image, inner_labs])
     return Fit(
         image=image,
@@ -141,7 +141,7 @@ def by_patient(table: Table, seed: int) -> list[tuple[list[int], list[int]]]:
     return [([int(name) for name in train], [int(name) for name in test]) for train, test in divided if test]
 
 
-def out_of_fold(table: Table, seed: int) -> dict[str, Floats]:
+def out_of_fold(table: Table, seed: int, image_prior: float = IMAGE_PRIOR) -> dict[str, Floats]:
     """Log-odds of each case by fits that saw no picture of its patient; everything is fitted anew in each fold.
 
     The mean of :data:`REPEATS` divisions into folds. What a fit takes from how frequent the outcome is among its own
@@ -154,7 +154,8 @@ def out_of_fold(table: Table, seed: int) -> dict[str, Floats]:
         for train, test in by_patient(table, seed + repeat):
             some = table.picked(train)
             usual, spread = usual_labs(some)
-            said = fit(some, usual, spread, seed + repeat + REPEATS).logits(table.picked(test), usual, spread)
+            fitted = fit(some, usual, spread, seed + repeat + REPEATS, image_prior)
+            said = fitted.logits(table.picked(test), usual, spread)
             for name, values in said.items():
                 found[name][test] += (values - base_rate(some.truth) + every) / REPEATS
     return found
@@ -190,10 +191,10 @@ def fill(heads: Heads, fits: Sequence[Fit], usual: Floats, spread: Floats) -> No
             getattr(heads, name).copy_(torch.from_numpy(np.stack([getattr(one, name) for one in fits])))
 
 
-def _heads(table: Table, usual: Floats, spread: Floats) -> tuple[Floats, Floats]:
+def _heads(table: Table, usual: Floats, spread: Floats, image_prior: float) -> tuple[Floats, Floats]:
     """Heads of the image and of the laboratory values; the image's is fitted on standardised features."""
     mean, width = table.features.mean(0), table.features.std(0) + 1e-3
-    raw = fit_logistic((table.features - mean) / width, table.truth, IMAGE_PRIOR)
+    raw = fit_logistic((table.features - mean) / width, table.truth, image_prior)
     image = np.append(raw[:-1] / width, raw[-1] - np.sum(raw[:-1] * mean / width))
     known = has_labs(table)
     labs = fit_logistic(standard_labs(table, usual, spread)[known], table.truth[known], LABS_PRIOR)

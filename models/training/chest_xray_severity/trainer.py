@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import torch
 from scipy.special import expit
 
 from models import cards, catalog, runtime
+from models.contracts import FloatArray
 from models.imaging.chest_xray.heads import RESAMPLES
 from models.imaging.chest_xray.labs import LABS
 from models.imaging.chest_xray.picture import prepare
@@ -29,10 +30,11 @@ from models.training.chest_xray_severity.data import (
     read_picture,
     training_pictures,
 )
-from models.training.data import DataError, Split
 from models.training.framework import plots
+from models.training.framework.data import DataError
+from models.training.framework.division import Split
 from models.training.framework.metrics import auc, best_threshold, binary_report, bootstrap
-from models.training.framework.records import write_folder
+from models.training.framework.records import round_to_half, write_folder
 
 #: Whose networks give the features.
 TRUNKS = "chest-xray-pneumonia"
@@ -57,7 +59,7 @@ def train(
     split = divided(cases)
     network = with_trunks(chosen)
     table = tabulate(network, data, cases, chosen)
-    part = table.picked(_places(cases, split.train))
+    part = table.picked(places_of(cases, split.train))
     fill_heads(network, part, seed)
     crossed = fusing.out_of_fold(part, seed)
     metrics: dict[str, Any] = {
@@ -101,9 +103,7 @@ def fill_heads(network: SeverityNetwork, table: fusing.Table, seed: int) -> None
     usual, spread = fusing.usual_labs(table)
     samples = [table, *fusing.resampled(table, seed, RESAMPLES)]
     fusing.fill(network.heads, [fusing.fit(one, usual, spread, seed) for one in samples], usual, spread)
-    with torch.no_grad():
-        for value in runtime.named_tensors(network).values():
-            value.copy_(value.half())
+    round_to_half(network)
 
 
 def with_trunks(device: torch.device) -> SeverityNetwork:
@@ -120,13 +120,18 @@ def tabulate(network: SeverityNetwork, data: Path, cases: list[Case], device: to
     """Cases as numbers, in their order."""
     if not cases:
         raise DataError(f"none of the pictures that data.csv names is in {data / 'png'}")
-    pixels = np.stack([prepare(read_picture(data / "png" / f"{case.picture}.png")).pixels for case in cases])
+    pixels = pixels_of(data, cases)
     with torch.inference_mode():
         features = network.features(as_tensor(pixels, device)).double().cpu().numpy()
     return fusing.Table(
         tuple(case.patient for case in cases), features, tuple(case.labs for case in cases),
         np.array([int(case.severe) for case in cases]),
     )  # fmt: skip
+
+
+def pixels_of(data: Path, cases: list[Case]) -> FloatArray:
+    """Pictures of cases as the networks see them, before they are standardised, ``[n, 28, 28]``."""
+    return np.stack([prepare(read_picture(data / "png" / f"{case.picture}.png")).pixels for case in cases])
 
 
 def find_limits(network: SeverityNetwork, data: Path, device: torch.device) -> dict[str, float]:
@@ -188,7 +193,7 @@ def measured(
 ) -> dict[str, Any]:  # fmt: skip
     """Figures of the held-out patients by the network as it is shipped."""
     some = [case for case in cases if case.picture in set(split.held_out)]
-    picked = table.picked(_places(cases, split.held_out))
+    picked = table.picked(places_of(cases, split.held_out))
     heads = network.heads
     labs = fusing.standard_labs(picked, heads.usual.double().cpu().numpy(), heads.spread.double().cpu().numpy())
     known = torch.tensor([bool(values) for values in picked.labs], device=device)
@@ -198,11 +203,11 @@ def measured(
         )
     logits = {"image": parts.image, "labs": parts.labs, "both": parts.answer}
     first = {name: values[:, 0].double().cpu().numpy() for name, values in logits.items()}
-    pixels = np.stack([prepare(read_picture(data / "png" / f"{case.picture}.png")).pixels for case in some])
-    scope = scoping.measure(network.scope, read_limits(metrics), pixels, device)
+    scope = scoping.measure(network.scope, read_limits(metrics), pixels_of(data, some), device)
     return {**judged(some, first, float(metrics["threshold"])), "scope": scope}
 
 
-def _places(cases: list[Case], names: tuple[str, ...] | list[str]) -> list[int]:
+def places_of(cases: list[Case], names: Collection[str]) -> list[int]:
+    """Places of the cases of some pictures."""
     wanted = set(names)
     return [place for place, case in enumerate(cases) if case.picture in wanted]

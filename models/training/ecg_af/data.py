@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from models.contracts import ModelError
 from models.signals.ecg.network import FIBRILLATION, NORMAL, OTHER
 from models.signals.ecg.preparing import RATE_HZ, prepare
 from models.signals.filters import Array
 from models.signals.qrs import Beats, find_beats
+from models.training.framework.data import DataError
 
 #: Labels: the network's rhythms, then strips that are too noisy, and "not fibrillation" (12-lead set).
 NOISE = 3
@@ -24,17 +24,15 @@ CINC_LABELS: Mapping[str, int] = {"N": NORMAL, "A": FIBRILLATION, "O": OTHER, "~
 #: Folders of the two sets, as they are looked for below the data folder.
 SINGLE_FOLDER = "ecg-af-cinc2017"
 TWELVE_FOLDER = "ecg12-ptbxl-slice"
+SINGLE_LABELS = "subset.csv"
 
 #: Length of the header of a MATLAB 4 file with one matrix called "val", in bytes; records are int16 at 1000 per mV.
 _MAT4_HEADER = 24
-_CINC_RATE_HZ = 300.0
+_PER_MILLIVOLT = 1000.0
+CINC_RATE_HZ = 300.0
 
 #: Folds of PTB-XL that are held out (its authors recommend 9 for validation and 10 for testing).
 HELD_OUT_FOLDS = ("9", "10")
-
-
-class DataError(ModelError):
-    """The data set is not there, or not what the trainer reads."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,17 +78,22 @@ def _strip(case: str, group: str, fold: str, raw: npt.NDArray[np.floating], rate
     return Strip(case, group, fold, samples, find_beats(samples, RATE_HZ), label)
 
 
+def _millivolts(path: Path) -> Array:
+    return read_mat4(path)[None].astype(np.float64) / _PER_MILLIVOLT
+
+
+def read_millivolts(data: Path, case: str) -> Array:
+    """Read one single-lead record as it was recorded, ``[1, sample]`` in mV at :data:`CINC_RATE_HZ`."""
+    return _millivolts(_folder(data, SINGLE_FOLDER, SINGLE_LABELS) / f"{case}.mat")
+
+
 def read_single(data: Path) -> list[Strip]:
     """Read the single-lead records that are there and have a label, in the order of their names."""
-    folder = _folder(data, SINGLE_FOLDER, "subset.csv")
-    with (folder / "subset.csv").open(encoding="utf-8", newline="") as file:
+    folder = _folder(data, SINGLE_FOLDER, SINGLE_LABELS)
+    with (folder / SINGLE_LABELS).open(encoding="utf-8", newline="") as file:
         labels = {row["record"]: CINC_LABELS[row["label"]] for row in csv.DictReader(file)}
     paths = sorted(path for path in folder.glob("A*.mat") if path.stem in labels)
-    return [
-        _strip(path.stem, path.stem, "", read_mat4(path)[None].astype(np.float64) / 1000, _CINC_RATE_HZ,
-               labels[path.stem])
-        for path in paths
-    ]  # fmt: skip
+    return [_strip(path.stem, path.stem, "", _millivolts(path), CINC_RATE_HZ, labels[path.stem]) for path in paths]
 
 
 def read_twelve(data: Path) -> list[Strip]:

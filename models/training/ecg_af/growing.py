@@ -17,7 +17,7 @@ from models.training.ecg_af.data import Strip
 Numbers = npt.NDArray[Any]
 
 #: Trees whose probabilities are averaged (Geurts P et al., Extremely randomized trees, Mach Learn 2006;63:3-42).
-_AVERAGED: dict[str, Any] = {"min_samples_leaf": 2, "max_features": 0.25}
+AVERAGED: dict[str, Any] = {"min_samples_leaf": 2, "max_features": 0.25}
 
 #: Trees that correct each other (Friedman JH, Stochastic gradient boosting, Comput Stat Data Anal 2002;38:367-378).
 _BOOSTED: dict[str, Any] = {
@@ -68,7 +68,7 @@ def _fitted(numbers: Numbers, labels: Numbers, weights: Numbers, seed: int) -> t
         raise ModelError("growing the forests needs scikit-learn: pip install 'overread[train]'") from error
     averaged = ExtraTreesClassifier(
         forest.AVERAGED_TREES, max_depth=forest.AVERAGED_DEPTH, max_leaf_nodes=(forest.AVERAGED_NODES + 1) // 2,
-        random_state=seed, **_AVERAGED,
+        random_state=seed, **AVERAGED,
     ).fit(numbers, labels, weights)  # fmt: skip
     boosted = GradientBoostingClassifier(
         n_estimators=forest.BOOSTED_ROUNDS, max_depth=forest.BOOSTED_DEPTH, init="zero", random_state=seed, **_BOOSTED

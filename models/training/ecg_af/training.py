@@ -11,17 +11,18 @@ from typing import Any, cast
 import numpy as np
 import torch
 
-from models import cards, catalog, runtime
+from models import catalog, runtime
 from models.calibrated import Operating, read_operating
+from models.shipped import restore
 from models.signals.ecg.forest import RhythmMember
-from models.signals.ecg.model import MEMBERS, RhythmEnsemble
+from models.signals.ecg.model import MEMBERS, RhythmEnsemble, RhythmModel
 from models.signals.ecg.network import FIBRILLATION
 from models.signals.ecg.parts import TWELVE_WINDOW_S
 from models.signals.ecg.preparing import RATE_HZ
 from models.signals.ecg.reading import WINDOW, fibrillation_logit, windows_of
 from models.signals.filters import Array
 from models.signals.scope import fit_scope
-from models.training.data import Split
+from models.training.ecg_af import asking
 from models.training.ecg_af.card import LICENCE_TEXT, NAME, make_card
 from models.training.ecg_af.data import HELD_OUT_FOLDS, Strip, pick, read_single, read_twelve
 from models.training.ecg_af.fitting import (
@@ -43,8 +44,8 @@ from models.training.ecg_af.measuring import (
     rhythm_report,
 )
 from models.training.framework import plots
-from models.training.framework.division import divide, folds
-from models.training.framework.records import write_folder
+from models.training.framework.division import Split, divide, folds
+from models.training.framework.records import round_to_half, write_folder
 
 #: The division is the same for every seed of a training.
 SPLIT_SEED = 0
@@ -152,7 +153,7 @@ def train(
                 ensemble.twelve[number].load_state_dict(fitted.network.state_dict())
     training = {"seed": seed, "epochs": count, "twelve_epochs": second, "kept_epochs": kept, "device": chosen.type,
                 "threads": torch.get_num_threads(), "seconds": round(time.monotonic() - started, 1)}  # fmt: skip
-    _round_to_half(ensemble)
+    round_to_half(ensemble)
     known = {"training": training, **_transfer(ensemble, scratch, single_parts, twelve_parts, found, chosen)}
     return finish(out, ensemble, found, chosen, known, seed)
 
@@ -161,16 +162,9 @@ def _member(ensemble: RhythmEnsemble, number: int) -> RhythmMember:
     return cast("RhythmMember", ensemble.single[number])
 
 
-def _networks(ensemble: RhythmEnsemble) -> list[torch.nn.Module]:
+def networks_of(ensemble: RhythmEnsemble) -> list[torch.nn.Module]:
     """Networks of the members for single leads, without their forests."""
     return [_member(ensemble, number).network for number in range(MEMBERS)]
-
-
-def _round_to_half(ensemble: torch.nn.Module) -> None:
-    """Round the weights as their file holds them, so that what is measured is what is shipped."""
-    with torch.no_grad():
-        for value in runtime.named_tensors(ensemble).values():
-            value.copy_(value.half().to(value.dtype))
 
 
 def _twelve_auc(logits: Array, strips: Sequence[Strip]) -> float:
@@ -184,7 +178,7 @@ def _transfer(
 ) -> dict[str, Any]:  # fmt: skip
     """Validation AUC on twelve leads: by networks of single leads only, trained from them, trained from nothing."""
     strips = found.twelve
-    networks = _networks(ensemble)
+    networks = networks_of(ensemble)
     unseen = mean_logits(networks, strips, TWELVE_WINDOW, device)
     lead_one = [Strip(s.case, s.group, s.fold, s.samples[:1], s.beats, s.label) for s in strips]
     return {
@@ -207,24 +201,17 @@ def finish(
     single_parts, twelve_parts = in_folds(found.single), in_folds(found.twelve)
     for number, (grow_on, _) in enumerate(single_parts):
         grow(_member(ensemble, number), grow_on, WINDOW, seed * 100 + number)
-    _round_to_half(ensemble)
+    round_to_half(ensemble)
     ensemble.eval()
-    alone = out_of_fold(_networks(ensemble), single_parts, found.single, WINDOW, device)
     single = out_of_fold(list(ensemble.single), single_parts, found.single, WINDOW, device)
     twelve = out_of_fold(list(ensemble.twelve), twelve_parts, found.twelve, TWELVE_WINDOW, device)
     operating = {"single": fit_operating(single, found.single), "twelve": fit_operating(twelve, found.twelve)}
-    validation: dict[str, Any] = {
-        "single": {"network_alone_f1": _score(alone, found.single),
-                   "rhythm": rhythm_report(single, found.single),
-                   "fibrillation": fibrillation_report(single, found.single, operating["single"])},
-        "twelve": {"fibrillation": fibrillation_report(twelve, found.twelve, operating["twelve"])},
-    }  # fmt: skip
     metrics = {
         "operating": {name: one.as_dict() for name, one in operating.items()},
         "noise_threshold": NOISE_THRESHOLD,
         "scope": {"single": scope_of(found.single, WINDOW), "twelve": scope_of(found.twelve, TWELVE_WINDOW)},
         "held_out": held_out_report(ensemble, found, operating, device, out),
-        "validation": validation,
+        "validation": validation_report(ensemble, found, operating, device),
         **known,
     }
     sizes = {
@@ -235,6 +222,22 @@ def finish(
     report = {key: metrics[key] for key in ("held_out", "validation", *known)}
     written = write_folder(out, ensemble, card, report, found.split(), licence=LICENCE_TEXT)
     return {"model": NAME, "version": written.version, "weights_sha256": written.weights_sha256, **report}
+
+
+def validation_report(
+    ensemble: RhythmEnsemble, found: Data, operating: dict[str, Operating], device: torch.device
+) -> dict[str, Any]:
+    """Report the validation thirds, each by the member that had not trained on it."""
+    parts = in_folds(found.single)
+    alone = out_of_fold(networks_of(ensemble), parts, found.single, WINDOW, device)
+    single = out_of_fold(list(ensemble.single), parts, found.single, WINDOW, device)
+    twelve = out_of_fold(list(ensemble.twelve), in_folds(found.twelve), found.twelve, TWELVE_WINDOW, device)
+    return {
+        "single": {"network_alone_f1": _score(alone, found.single),
+                   "rhythm": rhythm_report(single, found.single),
+                   "fibrillation": fibrillation_report(single, found.single, operating["single"])},
+        "twelve": {"fibrillation": fibrillation_report(twelve, found.twelve, operating["twelve"])},
+    }  # fmt: skip
 
 
 def held_out_report(
@@ -265,7 +268,6 @@ def _score(logits: Array, strips: Sequence[Strip]) -> float:
 
 
 def _draw(out: Path, name: str, logits: Array, strips: Sequence[Strip], operating: Operating) -> None:
-
     kept = readable(strips)
     truth = [int(strips[at].label == FIBRILLATION) for at in kept]
     probability = operating.probability(fibrillation_logit(logits[kept]))
@@ -276,12 +278,25 @@ def _draw(out: Path, name: str, logits: Array, strips: Sequence[Strip], operatin
 def evaluate(
     data: Path, *, device: str = "auto", weights: Path | None = None, progress: bool = False
 ) -> dict[str, Any]:
-    """Report the held-out parts for shipped weights or those of a folder, with the calibration of their card."""
-    folder = weights or catalog.weights_folder(NAME)
-    card = cards.read_card(folder)
-    chosen = runtime.choose_device(device)
-    ensemble = RhythmEnsemble()
-    runtime.load_into(ensemble, runtime.read_weights(folder / cards.WEIGHTS_FILE, card.weights_sha256))
+    """Report shipped weights or those of a folder, with the calibration of their card.
+
+    Returns
+    -------
+    dict
+        ``held_out``; ``validation``, the thirds of the training part by the members that had not seen them;
+        ``declined``, how many held-out records of each class the model does not answer; ``exchanged_arms``, how many
+        of all twelve-lead records are warned of, before and after the arm electrodes are exchanged.
+    """
+    ensemble, card, chosen = restore(RhythmEnsemble(), weights or catalog.weights_folder(NAME), device)
+    ensemble.eval()
     operating = {name: read_operating(value) for name, value in card.metrics["operating"].items()}
-    report = held_out_report(ensemble.to(chosen).eval(), load_data(data), operating, chosen)
-    return {"model": NAME, "version": card.version, "weights_sha256": card.weights_sha256, "held_out": report}
+    found, model = load_data(data), RhythmModel(ensemble, card, chosen)
+    return {
+        "model": NAME,
+        "version": card.version,
+        "weights_sha256": card.weights_sha256,
+        "held_out": held_out_report(ensemble, found, operating, chosen),
+        "validation": validation_report(ensemble, found, operating, chosen),
+        "declined": asking.asked(model, data, found.single_held_out, found.twelve_held_out, progress=progress),
+        "exchanged_arms": asking.exchanged_arms([*found.twelve, *found.twelve_held_out]),
+    }

@@ -1,15 +1,15 @@
-"""From logits to probabilities that hold what they say: Platt's scaling and the temperature."""
+"""From logits to probabilities that hold what they say: Platt's scaling."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import minimize, minimize_scalar
-from scipy.special import expit, log_softmax
+from scipy.optimize import minimize
+from scipy.special import expit
 
 Floats = npt.NDArray[np.float64]
 Numbers = Sequence[float] | npt.NDArray[Any]
@@ -62,30 +62,3 @@ def fit_calibration(logits: Numbers, truth: Numbers, *, intercept: bool = True) 
 
     found = minimize(loss, np.array([1.0, 0.0][: 1 + intercept]), method="BFGS").x
     return Calibration(float(found[0]), float(found[1]) if intercept else 0.0)
-
-
-def fit_temperature(logits: npt.NDArray[Any], truth: Numbers) -> float:
-    """Find the temperature by which logits of several classes are divided, by maximum likelihood.
-
-    Guo C et al. On calibration of modern neural networks. ICML 2017.
-
-    Parameters
-    ----------
-    logits
-        ``[n, classes]``.
-    truth
-        ``[n]`` numbers of classes.
-
-    Returns
-    -------
-    float
-        Between 0.05 and 20.
-    """
-    x, y = np.asarray(logits, dtype=np.float64), np.asarray(truth, dtype=np.int64)
-
-    def loss(log_temperature: float) -> float:
-        return float(-log_softmax(x / np.exp(log_temperature), axis=1)[np.arange(y.size), y].mean())
-
-    limits = float(np.log(20.0))
-    search: Callable[..., Any] = minimize_scalar
-    return float(np.exp(search(loss, bounds=(-limits, limits), method="bounded").x))

@@ -5,10 +5,56 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
-from models.training.data import Split, split_by_group
 
-__all__ = ["Split", "divide", "folds"]
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Case identifiers of the three parts, each sorted."""
+
+    train: tuple[str, ...]
+    validation: tuple[str, ...]
+    held_out: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, list[str]]:
+        """Lists by name of the part, for JSON."""
+        return {"train": list(self.train), "validation": list(self.validation), "held_out": list(self.held_out)}
+
+
+def split_by_group(
+    cases: Iterable[str],
+    group_of: Callable[[str], str],
+    seed: int,
+    held_out: float = 0.2,
+    validation: float = 0.12,
+) -> Split:
+    """Divide cases so that those of one group (one subject) stay together.
+
+    Groups are ordered by the SHA-256 of ``seed`` and their name and fill the held-out part first, then the validation
+    part, until each has its share of the cases: the same on every machine, and independent of the order of files.
+
+    Parameters
+    ----------
+    cases
+        Identifiers.
+    group_of
+        Name of the group that a case belongs to.
+    seed
+        Another seed gives another division.
+    held_out, validation
+        Share of all cases.
+    """
+    groups: dict[str, list[str]] = {}
+    for case in sorted(cases):
+        groups.setdefault(group_of(case), []).append(case)
+    order = sorted(groups, key=lambda group: hashlib.sha256(f"{seed}:{group}".encode()).hexdigest())
+    total = sum(len(members) for members in groups.values())
+    parts: list[list[str]] = [[], [], []]
+    limits = (round(total * held_out), round(total * validation))
+    for group in order:
+        part = next((i for i, limit in enumerate(limits) if len(parts[i]) < limit), 2)
+        parts[part].extend(groups[group])
+    return Split(tuple(sorted(parts[2])), tuple(sorted(parts[1])), tuple(sorted(parts[0])))
 
 
 def _by_stratum(
@@ -39,7 +85,7 @@ def divide(
 ) -> Split:
     """Divide cases into training, validation and held-out part.
 
-    Each stratum is divided on its own by :func:`models.training.data.split_by_group`, which orders groups by a digest
+    Each stratum is divided on its own by :func:`split_by_group`, which orders groups by a digest
     of ``seed`` and their name: the same on every machine, and whatever the order of the cases.
 
     Parameters

@@ -17,7 +17,9 @@ from typing import Any, Protocol
 import torch
 
 from models.contracts import ModelError
+from models.running.tuning import channels_last
 from models.runtime import named_tensors
+from models.training.framework.arithmetic import bfloat16_pays, in_float, laid_out
 from models.training.framework.recorder import Row, recording
 
 Tensor = torch.Tensor
@@ -54,7 +56,10 @@ class FitSettings:
     largest_gradient
         Norm to which the gradient of a step is cut.
     bfloat16
-        Whether the forward pass uses bfloat16 arithmetic; weights and optimiser stay in float32.
+        Whether the forward pass is in bfloat16 where the device computes that faster; weights and optimiser stay in
+        float32.
+    channels_last
+        Whether weights of convolutions and images are laid out channels last.
     balanced
         Whether cases are drawn with replacement so that all classes are equally frequent.
     monitor, mode
@@ -74,6 +79,7 @@ class FitSettings:
     ema_decay: float = 0.99
     largest_gradient: float = 5.0
     bfloat16: bool = False
+    channels_last: bool = False
     balanced: bool = False
     monitor: str = "auc"
     mode: str = "max"
@@ -164,27 +170,22 @@ def collate(items: Sequence[Batch]) -> dict[str, Tensor]:
     return {name: torch.stack([item[name] for item in items]) for name in items[0]}
 
 
+def steps_in_epoch(cases: int, batch: int) -> int:
+    """How many batches :func:`batches` gives: a single case that is left at the end waits for another epoch."""
+    whole, rest = divmod(cases, batch)
+    return max(1, whole + (rest > 1))
+
+
 def batches(data: TrainingSet, settings: FitSettings, epoch: int, device: torch.device) -> Iterator[dict[str, Tensor]]:
     """Give the batches of an epoch, in the order that its seed draws."""
     generator = torch.Generator().manual_seed(settings.seed * SEED_STEP + epoch)
     order = draw(len(data), data.labels if settings.balanced else None, generator)
     for start in range(0, len(order), settings.batch):
         chosen = order[start : start + settings.batch]
-        if len(chosen) == 1 and start > 0:
+        if len(chosen) == 1 < settings.batch and start > 0:
             return  # batch normalisation needs two; this case has its turn in another epoch
         batch = collate([data.item(index, generator) for index in chosen])
         yield {name: value.to(device, non_blocking=True) for name, value in batch.items()}
-
-
-def _in_float(output: Any) -> Any:
-    """Give the network's output in float32, so that losses are computed in it."""
-    if isinstance(output, Tensor):
-        return output.float() if output.is_floating_point() else output
-    if isinstance(output, Mapping):
-        return {name: _in_float(value) for name, value in output.items()}
-    if isinstance(output, tuple | list):
-        return type(output)(_in_float(value) for value in output)
-    return output
 
 
 def average(kept: torch.nn.Module, network: torch.nn.Module, decay: float) -> None:
@@ -221,7 +222,10 @@ class _Run:
         parameters: Iterable[Any] | None,
     ) -> None:
         self.settings, self.device = settings, device
+        self.bfloat16 = settings.bfloat16 and bfloat16_pays(device)
         self.network = network.to(device)
+        if settings.channels_last:
+            channels_last(self.network)
         self.kept = copy.deepcopy(self.network).eval()
         self.best = copy.deepcopy(self.kept)
         self.state = _State()
@@ -235,9 +239,10 @@ class _Run:
         )
 
     def step(self, batch: Batch, loss: Callable[[Any, Batch], Tensor], forward: Callable[..., Any]) -> float:
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.bfloat16):
-            output = forward(self.network, batch)
-        value = loss(_in_float(output), batch)
+        seen = laid_out(batch) if self.settings.channels_last else batch
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
+            output = forward(self.network, seen)
+        value = loss(in_float(output), batch)
         if not torch.isfinite(value):
             raise TrainingError("the loss is not a number any more: lower the learning rate, or look at the input")
         self.optimiser.zero_grad(set_to_none=True)
@@ -261,6 +266,10 @@ class _Run:
         if best is not None and not sign * value > sign * best:
             self.state.stale += 1
             return
+        self.keep(row)
+
+    def keep(self, row: Row) -> None:
+        """Take the averaged weights as they are after ``row`` for the best."""
         self.state.best, self.state.stale = row, 0
         self.best.load_state_dict(self.kept.state_dict())
 
@@ -293,7 +302,8 @@ class _Run:
 _PARTS = ("network", "kept", "best", "optimiser", "schedule")
 
 
-def _plain_forward(network: torch.nn.Module, batch: Batch) -> Any:
+def plain_forward(network: torch.nn.Module, batch: Batch) -> Any:
+    """Give the network what it is to look at, and nothing else of the batch."""
     return network(batch["input"])
 
 
@@ -301,7 +311,7 @@ def fit(
     network: torch.nn.Module,
     train: TrainingSet,
     loss: Callable[[Any, Batch], Tensor],
-    validate: Callable[[torch.nn.Module], Mapping[str, float]],
+    validate: Callable[[torch.nn.Module], Mapping[str, float]] | None,
     settings: FitSettings,
     out: Path,
     device: torch.device,
@@ -320,7 +330,8 @@ def fit(
     loss
         Takes the network's output, in float32, and the batch; gives a number.
     validate
-        Figures of a network, in evaluation mode, on the validation part; called without gradients.
+        Figures of a network, in evaluation mode, on the validation part; called without gradients. None selects
+        nothing: the weights of the last epoch are given back.
     out
         Folder for ``log.csv``, the TensorBoard events and ``checkpoint.pt``; made where missing.
     progress
@@ -330,8 +341,7 @@ def fit(
     forward
         Gives the network's output for a batch; the default is ``network(batch["input"])``.
     parameters
-        Parameters or parameter groups for the optimiser, such as :func:`~models.training.framework.transfer
-        .parameter_groups` gives; None for all that require a gradient.
+        For the optimiser, such as ``transfer.parameter_groups`` gives; None for all that require a gradient.
 
     Raises
     ------
@@ -341,17 +351,18 @@ def fit(
     """
     if len(train) == 0:
         raise TrainingError("there are no cases to train on")
-    steps = math.ceil(len(train) / settings.batch)
-    run = _Run(network, settings, device, steps, parameters)
+    run = _Run(network, settings, device, steps_in_epoch(len(train), settings.batch), parameters)
     out.mkdir(parents=True, exist_ok=True)
     checkpoint = out / CHECKPOINT_FILE
     if resume and checkpoint.is_file():
         run.load(checkpoint)
     with recording(out, settings.epochs, run.state.history, progress=progress) as recorder:
         while not run.done:
-            row = _epoch(run, train, loss, validate, forward or _plain_forward)
+            row = _epoch(run, train, loss, validate, forward or plain_forward)
             run.save(checkpoint)
             recorder.epoch(row)
+    if validate is None:
+        run.keep(run.state.history[-1])
     network.load_state_dict(run.best.state_dict())
     if run.state.best is None:
         raise TrainingError(f"no validation gave a {settings.monitor!r} that is a number")
@@ -362,7 +373,7 @@ def _epoch(
     run: _Run,
     data: TrainingSet,
     loss: Callable[[Any, Batch], Tensor],
-    validate: Callable[[torch.nn.Module], Mapping[str, float]],
+    validate: Callable[[torch.nn.Module], Mapping[str, float]] | None,
     forward: Callable[..., Any],
 ) -> Row:
     """Train and judge one epoch."""
@@ -377,7 +388,8 @@ def _epoch(
         "loss": sum(losses) / len(losses),
         "learning_rate": float(run.schedule.get_last_lr()[0]),
     }
-    if epoch % settings.validate_every == 0 or epoch == settings.epochs:
+    due = epoch % settings.validate_every == 0 or epoch == settings.epochs
+    if validate is not None and due:
         with torch.no_grad():
             figures = {name: float(value) for name, value in validate(run.kept.eval()).items()}
         if settings.monitor not in figures:

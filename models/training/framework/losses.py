@@ -42,25 +42,6 @@ def weighted_bce(logits: Tensor, target: Tensor, positive_weight: float = 1.0, s
     return functional.binary_cross_entropy_with_logits(logits, wanted, pos_weight=weight)
 
 
-def focal_loss(logits: Tensor, target: Tensor, gamma: float = 2.0, weights: Tensor | None = None) -> Tensor:
-    """Cross-entropy that weighs a case by ``(1 - p)**gamma``, with p the probability of its true class.
-
-    Lin et al., Focal loss for dense object detection, ICCV 2017, equation 5.
-
-    Parameters
-    ----------
-    logits
-        ``[n]`` of one class with ``target`` ``[n]`` of 0 and 1, or ``[n, classes]`` with ``target`` ``[n]`` of numbers.
-    weights
-        ``[classes]`` (two for one logit), such as :func:`class_weights` gives.
-    """
-    two = torch.stack([torch.zeros_like(logits), logits], dim=-1) if logits.ndim == 1 else logits
-    index = target.long().unsqueeze(1)
-    log_p = functional.log_softmax(two, dim=1).gather(1, index).squeeze(1)
-    losses = -((1 - log_p.exp()) ** gamma) * log_p
-    return (losses if weights is None else losses * weights.to(losses.device)[target.long()]).mean()
-
-
 def multi_task(heads: Mapping[str, tuple[float, HeadLoss]]) -> Callable[[Mapping[str, Tensor], Batch], Tensor]:
     """Make one loss of those of several heads.
 

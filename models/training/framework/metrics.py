@@ -12,21 +12,6 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import rankdata
 
-from models.training.metrics import dice, summarise
-
-__all__ = [
-    "auc",
-    "average_precision",
-    "best_threshold",
-    "binary_report",
-    "bootstrap",
-    "bootstrap_all",
-    "dice",
-    "ece",
-    "multiclass_report",
-    "summarise",
-]
-
 Array = npt.NDArray[Any]
 Numbers = Sequence[float] | Array
 Measure = Callable[[npt.NDArray[np.int64]], float]

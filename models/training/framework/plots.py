@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,19 +20,31 @@ _DPI = 100
 
 
 @contextmanager
-def _axes(path: Path, across: str, up: str) -> Iterator[Any]:
-    """Give axes, and write them as PNG to ``path`` afterwards; no window is opened."""
+def figure(path: Path, size_inches: tuple[float, float] = _SIZE_INCHES) -> Iterator[Any]:
+    """Give a figure, and write it as PNG to ``path`` afterwards; no window is opened.
+
+    Raises
+    ------
+    TrainingError
+        If matplotlib is not installed.
+    """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError as error:
         raise TrainingError("plots need matplotlib: pip install 'overread[train]'") from error
-    figure = Figure(figsize=_SIZE_INCHES, layout="constrained")
-    axes = figure.add_subplot(xlabel=across, ylabel=up)
-    yield axes
+    drawn = Figure(figsize=size_inches, layout="constrained")
+    yield drawn
     path.parent.mkdir(parents=True, exist_ok=True)
-    FigureCanvasAgg(figure)
-    figure.savefig(path, dpi=_DPI, metadata={"Software": ""})
+    FigureCanvasAgg(drawn)
+    drawn.savefig(path, dpi=_DPI, metadata={"Software": ""})
+
+
+@contextmanager
+def _axes(path: Path, across: str, up: str) -> Iterator[Any]:
+    """Give the axes of a figure that has one pair of them; see :func:`figure`."""
+    with figure(path) as drawn:
+        yield drawn.add_subplot(xlabel=across, ylabel=up)
 
 
 def roc(path: Path, truth: Numbers, probability: Numbers) -> None:
@@ -85,3 +97,49 @@ def curves(path: Path, history: Sequence[Row], names: Sequence[str] = ()) -> Non
             rows = [row for row in history if name in row]
             axes.plot([row["epoch"] for row in rows], [row[name] for row in rows], label=name)
         axes.legend(fontsize=7)
+
+
+def by_case(path: Path, values: Mapping[str, Sequence[float]], up: str) -> None:
+    """Draw figures of cases, such as the Dice of each part: one column a case, the worst mean first, and the means.
+
+    Parameters
+    ----------
+    values
+        By name of the series, in the same order of cases.
+    up
+        What the values are.
+    """
+    table = np.array(list(values.values()))
+    order = np.argsort(table.mean(axis=0), kind="stable")
+    with _axes(path, "case, by its mean", up) as axes:
+        for number, (name, row) in enumerate(zip(values, table, strict=True)):
+            axes.scatter(np.arange(row.size), row[order], s=9, color=f"C{number}", label=f"{name}, {row.mean():.3f}")
+            axes.axhline(row.mean(), color=f"C{number}", linewidth=0.8)
+        axes.legend(fontsize=7, loc="lower right")
+
+
+def agreement(
+    path: Path,
+    pairs: Mapping[str, tuple[Numbers, Numbers]],
+    unit: str,
+    half_widths: Mapping[str, Numbers] | None = None,
+) -> None:
+    """Draw what was measured over what is true, with the line where they agree.
+
+    Parameters
+    ----------
+    pairs
+        True and measured values by name of the series.
+    half_widths
+        Of the intervals of measured values, by the same names; a series without is drawn without.
+    """
+    with _axes(path, f"true ({unit})", f"measured ({unit})") as axes:
+        values = np.concatenate([np.asarray(part, dtype=np.float64) for pair in pairs.values() for part in pair])
+        ends = [values.min(), values.max()] if values.size else [0, 1]
+        axes.plot(ends, ends, color="grey", linewidth=0.8)
+        for name, (true, measured) in pairs.items():
+            axes.errorbar(
+                true, measured, yerr=(half_widths or {}).get(name), label=name, fmt="o", markersize=3, elinewidth=0.6
+            )
+        if len(pairs) > 1:
+            axes.legend(fontsize=7)

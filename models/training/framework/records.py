@@ -11,7 +11,7 @@ import torch
 
 from models import cards, runtime
 from models.contracts import ModelCard
-from models.training.data import Split
+from models.training.framework.division import Split
 
 SPLIT_FILE = "split.json"
 REPORT_FILE = "report.json"
@@ -21,6 +21,13 @@ LICENCE_FILE = "LICENSE.txt"
 def write_json(path: Path, value: object) -> None:
     """Write JSON; a number that is none is an error."""
     path.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def round_to_half(network: torch.nn.Module) -> None:
+    """Round weights and buffers in place as a file of weights holds them, so that what is measured is what ships."""
+    with torch.no_grad():
+        for value in runtime.named_tensors(network).values():
+            value.copy_(value.half().to(value.dtype))
 
 
 def write_folder(
@@ -37,8 +44,8 @@ def write_folder(
     Parameters
     ----------
     network
-        Its weights are written in half precision: measure what goes into card and report with the weights as they are
-        read back, or say that they were not.
+        Its weights are written in half precision: measure what goes into card and report after
+        :func:`round_to_half`, or say that it was not.
     card
         Its digest of the weights is filled in here.
     report

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from models.training.heart_sound.comparing import compare
+from models.training.heart_sound.showing import pictures
 from models.training.heart_sound.training import evaluate, train
 
-__all__ = ["evaluate", "train"]
+__all__ = ["compare", "evaluate", "pictures", "train"]

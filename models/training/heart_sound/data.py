@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from models.contracts import ModelError
 from models.signals.filters import Array
+from models.training.framework.data import DataError
 
 FOLDER = "audio-heart-sounds"
 TRAIN, HELD_OUT = "train", "test"
@@ -21,10 +21,6 @@ _NAME = re.compile(r"([a-f])(\d{1,6})-(\d{1,3})-(normal|abnormal)")
 
 #: Longest sound that is read, in samples; those of the set have 10 000.
 _LONGEST = 1_000_000
-
-
-class DataError(ModelError):
-    """The data set is not there, or not what the trainer reads."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -39,6 +39,16 @@ def report(logits: Array, items: Sequence[Seen], operating: Operating) -> dict[s
     }
 
 
+#: The sub-database whose recordings are mostly normal.
+MOSTLY_NORMAL = "e"
+
+
+def database_alone(items: Sequence[Seen]) -> dict[str, float | None]:
+    """MAcc of a rule that hears nothing and looks at the sub-database: abnormal unless :data:`MOSTLY_NORMAL`."""
+    truth, called = truth_of(items), np.array([item.database != MOSTLY_NORMAL for item in items])
+    return bootstrap(lambda index: macc(truth[index], called[index]), [item.case for item in items])
+
+
 def by_database(logits: Array, items: Sequence[Seen], called: npt.NDArray[np.bool_]) -> dict[str, Any]:
     """Numbers of sounds, sensitivity, specificity and AUC in each sub-database; None where they are not defined."""
     truth, databases = truth_of(items), np.array([item.database for item in items])

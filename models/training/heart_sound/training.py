@@ -10,20 +10,20 @@ from typing import Any
 import numpy as np
 import torch
 
-from models import cards, catalog, runtime
+from models import catalog, runtime
 from models.calibrated import Operating, read_operating
+from models.shipped import restore
 from models.signals.filters import Array
 from models.signals.heart_sound.model import MEMBERS, HeartSoundEnsemble
 from models.signals.heart_sound.scope import describe
 from models.signals.scope import fit_scope
-from models.training.data import Split
 from models.training.framework import plots
-from models.training.framework.division import folds
-from models.training.framework.records import write_folder
+from models.training.framework.division import Split, folds
+from models.training.framework.records import round_to_half, write_folder
 from models.training.heart_sound.card import LICENCE_TEXT, NAME, make_card
 from models.training.heart_sound.data import HELD_OUT, TRAIN, read_part
 from models.training.heart_sound.fitting import EPOCHS, Seen, see, train_one, window_logits
-from models.training.heart_sound.measuring import fit_operating, report, truth_of
+from models.training.heart_sound.measuring import database_alone, fit_operating, report, truth_of
 
 #: The folds are the same for every seed of a training.
 SPLIT_SEED = 0
@@ -64,19 +64,12 @@ def train(
                          device=chosen, progress=progress)  # fmt: skip
         ensemble.members[number].load_state_dict(done.network.state_dict())
         kept.append(int(done.best["epoch"]))
-    _round_to_half(ensemble)
+    round_to_half(ensemble)
     training = {"seed": seed, "epochs": count, "kept_epochs": kept, "device": chosen.type,
                 "threads": torch.get_num_threads(), "seconds": round(time.monotonic() - started, 1)}  # fmt: skip
     operating = fit_operating(out_of_fold(ensemble, parts, items, chosen), items)
     elsewhere = leave_one_out(items, operating, out, seed=seed, epochs=count, device=chosen, progress=progress)
     return _finish(data, out, ensemble, items, parts, chosen, {**elsewhere, "training": training})
-
-
-def _round_to_half(ensemble: torch.nn.Module) -> None:
-    """Round the weights as their file holds them, so that what is measured is what is shipped."""
-    with torch.no_grad():
-        for value in runtime.named_tensors(ensemble).values():
-            value.copy_(value.half().to(value.dtype))
 
 
 def out_of_fold(ensemble: HeartSoundEnsemble, parts: Parts, items: Sequence[Seen], device: torch.device) -> Array:
@@ -146,12 +139,23 @@ def held_out_report(
 def evaluate(
     data: Path, *, device: str = "auto", weights: Path | None = None, progress: bool = False
 ) -> dict[str, Any]:
-    """Report the held-out part for shipped weights or those of a folder, with the calibration of their card."""
-    folder = weights or catalog.weights_folder(NAME)
-    card = cards.read_card(folder)
-    chosen = runtime.choose_device(device)
-    ensemble = HeartSoundEnsemble()
-    runtime.load_into(ensemble, runtime.read_weights(folder / cards.WEIGHTS_FILE, card.weights_sha256))
+    """Report shipped weights or those of a folder, with the calibration of their card.
+
+    Returns
+    -------
+    dict
+        ``held_out``; ``validation``, the thirds of the training part by the networks that had not heard them; and
+        ``database_alone``, what the sub-database tells without any sound of both parts.
+    """
+    ensemble, card, chosen = restore(HeartSoundEnsemble(), weights or catalog.weights_folder(NAME), device)
     operating = read_operating(card.metrics["operating"])
-    found = held_out_report(ensemble.to(chosen), see(read_part(data, HELD_OUT)), operating, chosen)
-    return {"model": NAME, "version": card.version, "weights_sha256": card.weights_sha256, "held_out": found}
+    items, held_out = see(read_part(data, TRAIN)), see(read_part(data, HELD_OUT))
+    logits = out_of_fold(ensemble, in_folds(items), items, chosen)
+    return {
+        "model": NAME,
+        "version": card.version,
+        "weights_sha256": card.weights_sha256,
+        "held_out": held_out_report(ensemble, held_out, operating, chosen),
+        "validation": report(logits, items, operating),
+        "database_alone": {"held_out": database_alone(held_out), "training": database_alone(items)},
+    }

@@ -17,19 +17,27 @@ from models.labs.networks import RiskNetwork
 from models.labs.tensors import tensors_of
 from models.training.framework import plots
 from models.training.framework.calibration import Calibration, fit_calibration
-from models.training.framework.division import folds
 from models.training.framework.fit import seeded
 from models.training.framework.metrics import best_threshold
-from models.training.framework.records import write_folder
+from models.training.framework.records import round_to_half, write_folder
 from models.training.labs_risk.baselines import BASELINES, predict
 from models.training.labs_risk.card import NAME, VERSION, WEIGHTS_LICENCE, make_card
-from models.training.labs_risk.data import Stay, read_stays, split_stays
+from models.training.labs_risk.comparing import compare
+from models.training.labs_risk.data import Stay, in_folds, read_stays, split_stays
+from models.training.labs_risk.elsewhere import report_elsewhere
 from models.training.labs_risk.evaluation import full_report, report_network
 from models.training.labs_risk.members import EPOCHS, train_member
+from models.training.labs_risk.oddities import scope_report
+from models.training.labs_risk.showing import pictures
 from models.training.labs_risk.stays import StaySet
 
 Floats = npt.NDArray[np.float64]
 MEMBERS_FOLDER = "members"
+
+#: What a card must give to report its weights.
+NUMBERS = ("slope", "intercept", "threshold", "surprise_warned", "surprise_declined")
+
+__all__ = ["compare", "evaluate", "pictures", "train"]
 
 
 def train(
@@ -52,16 +60,16 @@ def train(
     started, chosen = time.monotonic(), runtime.choose_device(device)
     stays = read_stays(data)
     split = split_stays(stays)
-    rounds = folds(split.train, lambda case: case, 0, networks.SHAPE.members, lambda case: str(stays[case].died))
+    rounds = in_folds(stays, split.train, networks.SHAPE.members)
     count = EPOCHS if epochs is None else epochs
     seeded(seed)
     network = RiskNetwork()
     histories = []
-    for number, (member, (train_cases, other_cases)) in enumerate(zip(network.each(), rounds, strict=True)):
+    for number, (member, (train_on, judge_on)) in enumerate(zip(network.each(), rounds, strict=True)):
         fitted = train_member(
             member,
-            StaySet([stays[case] for case in train_cases]),
-            StaySet([stays[case] for case in other_cases]),
+            StaySet(train_on),
+            StaySet(judge_on),
             out / MEMBERS_FOLDER / str(number),
             chosen,
             seed=seed + number,
@@ -69,7 +77,8 @@ def train(
             progress=progress,
         )
         histories.append(fitted.history)
-    network = rounded(network.cpu()).eval()
+    network = network.cpu().eval()
+    round_to_half(network)
     training = {
         "seed": seed,
         "epochs": count,
@@ -78,21 +87,12 @@ def train(
         "device": chosen.type,
         "threads": torch.get_num_threads(),
     }
-    validation = [[stays[case] for case in other] for _, other in rounds]
-    metrics = finish(network, validation, [stays[case] for case in split.held_out], out)
+    metrics = finish(network, [judge_on for _, judge_on in rounds], [stays[case] for case in split.held_out], out)
     plots.curves(out / "curves.png", histories[0], ("loss", "auc", "surprise"))
     metrics["training"] = training
     sizes = {name: len(cases) for name, cases in split.as_dict().items()}
     card = write_folder(out, network, make_card(sizes, metrics), metrics, split, licence=WEIGHTS_LICENCE)
     return {"model": NAME, "version": VERSION, "weights_sha256": card.weights_sha256, **metrics}
-
-
-def rounded(network: RiskNetwork) -> RiskNetwork:
-    """Round the weights to half precision in place, as a file of weights holds them."""
-    with torch.no_grad():
-        for value in runtime.named_tensors(network).values():
-            value.copy_(value.half())
-    return network
 
 
 def finish(
@@ -158,19 +158,48 @@ def _baselines(validation: Sequence[Sequence[Stay]], held_out: Sequence[Stay]) -
 def evaluate(
     data: Path, *, device: str = "auto", weights: Path | None = None, progress: bool = False
 ) -> dict[str, Any]:
-    """Report the held-out part for shipped weights or those of a folder.
+    """Report shipped weights or those of a folder.
 
     Parameters
     ----------
     device, progress
         Taken for the sake of the interface: a thousand records a second need neither GPU nor bar.
+
+    Returns
+    -------
+    dict
+        ``held_out``; ``validation``, the training part by the members that had not seen it; ``scope``, what is declined
+        of held-out and odd records; ``elsewhere``, of the MIMIC-IV demo where its folder lies beside ``data``.
     """
     folder = weights or catalog.weights_folder(NAME)
     card = cards.read_card(folder)
     network = RiskNetwork()
     runtime.load_into(network, runtime.read_weights(folder / cards.WEIGHTS_FILE, card.weights_sha256))
+    network.eval()
+    metrics: dict[str, float] = {name: float(card.metrics[name]) for name in NUMBERS}
+    calibration, threshold = Calibration(metrics["slope"], metrics["intercept"]), metrics["threshold"]
     stays = read_stays(data)
-    calibration = Calibration(float(card.metrics["slope"]), float(card.metrics["intercept"]))
-    held_out = [stays[case] for case in split_stays(stays).held_out]
-    report = report_network(network.eval(), held_out, calibration, float(card.metrics["threshold"]))
-    return {"model": NAME, "version": card.version, "weights_sha256": card.weights_sha256, "held_out": report}
+    split = split_stays(stays)
+    held_out = [stays[case] for case in split.held_out]
+    limits = metrics["surprise_warned"], metrics["surprise_declined"]
+    return {
+        "model": NAME,
+        "version": card.version,
+        "weights_sha256": card.weights_sha256,
+        "held_out": report_network(network, held_out, calibration, threshold),
+        "validation": _validation(
+            network, [judge_on for _, judge_on in in_folds(stays, split.train, networks.SHAPE.members)], calibration,
+            threshold,
+        ),
+        "scope": scope_report(network, [stay.window for stay in held_out], *limits),
+        "elsewhere": report_elsewhere(network, data, calibration, threshold),
+    }  # fmt: skip
+
+
+def _validation(
+    network: RiskNetwork, validation: Sequence[Sequence[Stay]], calibration: Calibration, threshold: float
+) -> dict[str, Any]:
+    """Report the training part by the members that had not seen it."""
+    logits, _ = unseen(network, validation)
+    truth = np.array([stay.died for fold in validation for stay in fold])
+    return full_report(truth, calibration.apply(logits), threshold)

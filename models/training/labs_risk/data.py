@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import csv
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
 from models.contracts import Record, RecordValue
 from models.labs.window import HOURS, Window, read_record
-from models.training.data import DataError, Split
-from models.training.framework.division import divide
+from models.training.framework.data import DataError
+from models.training.framework.division import Split, divide, folds
 
 STAYS_FILE = "stays.tar.gz"
 OUTCOMES_FILE = "outcomes.csv"
 HELD_OUT = 0.2
+FOLDS_SEED = 0
 
 #: Parameter of the challenge to LOINC and unit. Magnesium is in mg/dL, although the challenge says mmol/L: the median
 #: is 2.0, and that of healthy people is 2.0 mg/dL or 0.85 mmol/L.
@@ -94,7 +95,8 @@ def _outcomes(path: Path) -> dict[str, bool]:
         return {row["RecordID"]: row["In-hospital_death"] == "1" for row in csv.DictReader(file)}
 
 
-def _files(path: Path) -> Iterator[tuple[str, str]]:
+def stay_files(path: Path) -> Iterator[tuple[str, str]]:
+    """Give the name and the text of each stay's file."""
     with tarfile.open(path) as archive:
         for member in archive:
             file = archive.extractfile(member) if member.isfile() and member.name.endswith(".txt") else None
@@ -103,14 +105,14 @@ def _files(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def read_stays(folder: Path) -> dict[str, Stay]:
-    """Read all stays that have an outcome; :class:`~models.training.data.DataError` where files are missing."""
+    """Read all stays that have an outcome; :class:`DataError` where files are missing."""
     missing = [name for name in (STAYS_FILE, OUTCOMES_FILE) if not (folder / name).is_file()]
     if missing:
         raise DataError(f"{folder} has no {' and no '.join(missing)}")
     outcomes = _outcomes(folder / OUTCOMES_FILE)
     stays = {
         case: Stay(case, read_record(parse_stay(text)), outcomes[case])
-        for case, text in _files(folder / STAYS_FILE)
+        for case, text in stay_files(folder / STAYS_FILE)
         if case in outcomes
     }
     if not stays:
@@ -126,3 +128,12 @@ def split_stays(stays: Mapping[str, Stay]) -> Split:
     return divide(
         stays, lambda case: case, held_out=HELD_OUT, validation=0.0, stratum_of=lambda case: str(stays[case].died)
     )
+
+
+def in_folds(stays: Mapping[str, Stay], cases: Sequence[str], count: int) -> list[tuple[list[Stay], list[Stay]]]:
+    """Divide cases into folds with their share of deaths: of each the stays to train on, and those to validate on.
+
+    The folds are the same for every seed of a training.
+    """
+    dealt = folds(cases, lambda case: case, FOLDS_SEED, count, lambda case: str(stays[case].died))
+    return [([stays[case] for case in train], [stays[case] for case in others]) for train, others in dealt]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch.nn import functional
 
@@ -102,12 +103,30 @@ def train_member(
 
 def fit_linear(member: Member, train: StaySet) -> None:
     """Fit the linear part by penalised maximum likelihood, which has one solution."""
+    with torch.no_grad():
+        features = member.summarist.features(train.tensors["summaries"], train.tensors["statics"]).numpy()
+        found = logistic_regression(features, train.labels, LINEAR_C)
+        member.summarist.linear.weight.copy_(torch.from_numpy(found.coef_))
+        member.summarist.linear.bias.copy_(torch.from_numpy(found.intercept_))
+
+
+def logistic_regression(
+    features: npt.NDArray[Any], labels: Sequence[int], inverse_penalty: float, class_weight: str | None = None
+) -> Any:
+    """Fit scikit-learn's logistic regression.
+
+    Parameters
+    ----------
+    features, labels
+        ``[n, columns]`` and ``[n]``.
+    inverse_penalty
+        Its C.
+    class_weight
+        ``"balanced"`` weighs the rarer class as much as the other one.
+    """
     try:
         from sklearn.linear_model import LogisticRegression
     except ImportError as error:
         raise TrainingError("training labs-risk needs scikit-learn: pip install 'overread[train]'") from error
-    with torch.no_grad():
-        features = member.summarist.features(train.tensors["summaries"], train.tensors["statics"]).numpy()
-        found = LogisticRegression(C=LINEAR_C, max_iter=3000).fit(features, np.array(train.labels))
-        member.summarist.linear.weight.copy_(torch.from_numpy(found.coef_))
-        member.summarist.linear.bias.copy_(torch.from_numpy(found.intercept_))
+    method = LogisticRegression(C=inverse_penalty, max_iter=3000, class_weight=class_weight)
+    return method.fit(features, np.array(labels))

@@ -66,7 +66,7 @@ def _thinning(mask: Tensor, generator: torch.Generator) -> Tensor:
 def standardise(member: Member, stays: StaySet) -> None:
     """Put medians and spreads of the training stays into a member's buffers."""
     _standardise_grid(member.encoder, stays.tensors["mean"], stays.tensors["mask"])
-    _standardise_summaries(member.summarist, stays.tensors["summaries"])
+    standardise_summaries(member.summarist, stays.tensors["summaries"])
 
 
 def _spread(values: Tensor) -> tuple[float, float]:
@@ -81,7 +81,8 @@ def _standardise_grid(encoder: AutoEncoder, mean: Tensor, mask: Tensor) -> None:
         encoder.centre[number], encoder.spread[number] = _spread(mean[..., number][mask[..., number] > 0])
 
 
-def _standardise_summaries(summarist: Summarist, summaries_: Tensor) -> None:
+def standardise_summaries(summarist: Summarist, summaries_: Tensor) -> None:
+    """Put medians and spreads of summaries ``[n, summary, variable]`` into a linear part's buffers."""
     there = summaries_[:, -1] > 0
     for number in range(len(VARIABLES)):
         rows = summaries_[there[:, number], :, number]

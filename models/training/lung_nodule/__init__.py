@@ -25,3 +25,10 @@ def evaluate(
     from models.training.lung_nodule import trainer
 
     return trainer.evaluate(data, device=device, weights=weights, progress=progress)
+
+
+def pictures(data: Path, out: Path, *, device: str = "auto", weights: Path | None = None) -> None:
+    """Draw examples; see :func:`models.training.lung_nodule.showing.pictures`."""
+    from models.training.lung_nodule import showing
+
+    showing.pictures(data, out, device=device, weights=weights)

@@ -19,7 +19,7 @@ from models.contracts import Geometry, Side, Volume
 from models.imaging.lung.candidates import Candidate, find_candidates
 from models.imaging.lung.grid import Working, resampled, to_native
 from models.imaging.lung.segmentation import Lungs, Mask, find_lungs
-from models.training.data import DataError
+from models.training.framework.data import DataError
 from models.training.lung_nodule.lesions import Inserted, insert, place
 from models.training.lung_nodule.thorax import thorax
 

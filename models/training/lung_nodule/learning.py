@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from models.contracts import Side
 from models.imaging.lung.network import NoduleNetwork, channels_last
-from models.training.data import Split
+from models.training.framework.division import Split
 from models.training.framework.fit import FitSettings, Fitted, fit, seeded
 from models.training.framework.metrics import auc, average_precision
 from models.training.lung_nodule.data import RealThorax, Scan, generated, with_lesions

@@ -14,11 +14,11 @@ import torch
 from models.imaging.lung.classifier import apart, score
 from models.imaging.lung.findings import CONFIDENCE, LEAST_SHARE, interval
 from models.imaging.lung.measuring import Measured, measure
+from models.training.framework.agreement import conformal_factor
 from models.training.framework.fit import TrainingError
 from models.training.framework.metrics import bootstrap_all
 from models.training.lung_nodule.data import Scan, hits, places
 from models.training.lung_nodule.lesions import Inserted
-from models.training.metrics import conformal_factor
 
 #: Fewer lesions calibrate no interval.
 FEWEST = 8

@@ -185,9 +185,9 @@ def test_a_huge_record_is_assessed_in_little_time() -> None:
     labs = [value(loinc("1988-5"), float(at), "mg/L", days=at) for at in range(4000)]
     given = case(*[finding(NODULE, 5.0, lesion=str(at)) for at in range(40)], facts=facts, observations=labs)
 
-    begun = time.perf_counter()
+    begun = time.process_time()
     found = assess(given, registry={})
-    assert time.perf_counter() - begun < 10
+    assert time.process_time() - begun < 10
     assert bounded(found, given)
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from models.training.framework import recorder
 from models.training.labs_risk import evaluation
 from tests.models.labs.generated import write_data_set
 
+Trained = tuple[Path, Path, dict[str, Any]]
+
 
 @pytest.fixture(scope="package", autouse=True)
 def one_thread() -> Iterator[None]:
@@ -24,13 +27,26 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(former)
 
 
-@pytest.fixture(scope="package")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Path, dict[str, Any]]]:
-    """Data, weights and report of a small training on generated stays."""
-    data, out = tmp_path_factory.mktemp("stays"), tmp_path_factory.mktemp("labs-risk")
-    write_data_set(data, 80)
+@contextmanager
+def small() -> Iterator[None]:
+    """Let networks be small, intervals coarse, and no TensorBoard be written."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(networks, "SHAPE", RiskShape(code=16, state=8, members=2))
         patch.setattr(evaluation, "RESAMPLES", 20)
         patch.setattr(recorder, "summary_writer", lambda folder: None)
-        yield data, out, labs_risk.train(data, out, seed=1, epochs=2, device="cpu", progress=False)
+        yield
+
+
+@pytest.fixture(scope="package")
+def trained_once(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    data, out = tmp_path_factory.mktemp("stays"), tmp_path_factory.mktemp("labs-risk")
+    write_data_set(data, 80)
+    with small():
+        return data, out, labs_risk.train(data, out, seed=1, epochs=2, device="cpu", progress=False)
+
+
+@pytest.fixture
+def trained(trained_once: Trained) -> Iterator[Trained]:
+    """Data, weights and report of a small training on generated stays; networks are small while it is used."""
+    with small():
+        yield trained_once

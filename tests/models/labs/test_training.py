@@ -12,7 +12,7 @@ from models import cards
 from models.labs.networks import Member, RiskShape, since_last
 from models.labs.window import Window
 from models.training import labs_risk
-from models.training.data import DataError
+from models.training.framework.data import DataError
 from models.training.labs_risk.data import parse_stay, read_stays, split_stays
 from models.training.labs_risk.evaluation import laboratory_only, thinned
 from models.training.labs_risk.stays import StaySet, standardise

@@ -111,11 +111,11 @@ def test_a_span_is_asserted_as_the_analysis_asserts_it(text: str) -> None:
 )
 def test_long_monotonous_text_is_read_in_linear_time(unit: str) -> None:
     text = unit * (50_000 // len(unit))
-    begin = time.perf_counter()
+    begin = time.process_time()
 
     analyze(text)
 
-    assert time.perf_counter() - begin < SECONDS
+    assert time.process_time() - begin < SECONDS
 
 
 def test_a_megabyte_is_read() -> None:

@@ -17,7 +17,7 @@ from models.notes.engine import default_engine
 from models.notes.evaluate import Example
 from models.notes.transformer_folder import PROPERTIES
 from models.training import notes, notes_linear, notes_measure, notes_parts
-from models.training.data import DataError
+from models.training.framework.data import DataError
 from models.training.notes_data import (
     CONTEXT_FILES,
     NEGEX_FILES,

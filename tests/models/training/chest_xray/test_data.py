@@ -7,7 +7,7 @@ import pytest
 
 from models.training.chest_xray_pneumonia.data import likeness, read_parts
 from models.training.chest_xray_severity.data import divided, read_cases, read_picture, training_pictures
-from models.training.data import DataError
+from models.training.framework.data import DataError
 from tests.models.imaging.chest_xray.chests import write_hannover_set, write_pneumonia_set
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from models.contracts import RecordValue
 from models.imaging.chest_xray import severity
 from models.imaging.chest_xray.heads import Heads
 from models.training.chest_xray_pneumonia import scoping
-from models.training.chest_xray_severity import evaluate, fusing, train, trainer
+from models.training.chest_xray_severity import compare, comparing, evaluate, fusing, train, trainer
 from models.training.framework.metrics import auc
 from tests.models.imaging.chest_xray.chests import chest, radiograph, write_hannover_set
 
@@ -139,3 +140,25 @@ def test_heads_as_tensors_answer_as_the_fit_does() -> None:
     parts = heads(torch.from_numpy(some.features).float(), labs, known)
 
     assert parts.answer[:, 0].numpy() == pytest.approx(fit.logits(some, usual, spread)["both"], abs=1e-4)
+
+
+def test_what_was_tried_is_measured_on_the_training_patients(trained: tuple[Path, Path, dict[str, Any]]) -> None:
+    found = compare(trained[0], device="cpu", progress=False)
+
+    assert found.keys() == {"model", "patients", *comparing.VARIANTS, "pneumonia_log_odds_without_a_fit"}
+    assert found["as_shipped"]["auc"] == trained[2]["cross_validation"]["auc"]
+    assert found["patients"] == trained[2]["cross_validation"]["patients"]
+    json.dumps(found, allow_nan=False)
+
+
+def test_grey_values_are_means_over_squares() -> None:
+    network = few_resamples().eval()
+    pixels = np.arange(2 * 28 * 28, dtype=np.float32).reshape(2, 28, 28)
+
+    found = comparing.features_of(network, pixels, torch.device("cpu"))
+
+    assert found["grey"].shape == (2, 14 * 14)
+    assert found["grey"][0, 0] == pixels[0, :2, :2].mean()
+    assert {name: values.shape[1] for name, values in found.items()} == {
+        "trunks": 320, "arrangement": 64, "pneumonia": 1, "grey": 196
+    }  # fmt: skip

@@ -22,12 +22,12 @@ from models.training.ecg_af.data import (
     HELD_OUT_FOLDS,
     NOISE,
     NOT_FIBRILLATION,
-    DataError,
     Strip,
     read_mat4,
     read_single,
 )
 from models.training.ecg_af.measuring import fit_operating, rhythm_report
+from models.training.framework.data import DataError
 from models.training.framework.fit import collate, seeded
 from tests.models.signals.generated import lead_two, twelve_leads
 

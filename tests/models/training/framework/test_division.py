@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.training.data import split_by_group
-from models.training.framework.division import divide, folds
+from models.training.framework.division import divide, folds, split_by_group
 
 CASES = tuple(f"p{patient:03d}-{image}" for patient in range(200) for image in range(1 + patient % 3))
 

@@ -10,22 +10,26 @@ from pathlib import Path
 import pytest
 import torch
 
+from models.training.framework import fit as fitting
 from models.training.framework import recorder
 from models.training.framework.fit import (
     CHECKPOINT_FILE,
     FitSettings,
     Fitted,
     TrainingError,
+    batches,
     collate,
     draw,
     fit,
     learning_rate_factor,
     seeded,
+    steps_in_epoch,
 )
 from models.training.framework.transfer import freeze
 from tests.models.training.framework.toys import Points, auc_on, loss, network
 
 TRAIN, VALIDATION = Points(120, 0), Points(80, 1)
+CPU = torch.device("cpu")
 SETTINGS = FitSettings(epochs=6, batch=16, learning_rate=1e-2, warmup_steps=5, ema_decay=0.9)
 
 
@@ -200,7 +204,10 @@ def test_a_validation_without_the_figure_that_selects_is_an_error(tmp_path: Path
         trained(tmp_path, replace(SETTINGS, monitor="f1"))
 
 
-def test_the_forward_pass_may_take_more_than_one_input_in_half_precision(tmp_path: Path) -> None:
+def test_the_forward_pass_may_take_more_than_one_input_in_half_precision(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fitting, "bfloat16_pays", lambda device: True)
     kinds = set()
 
     def both(output: Mapping[str, torch.Tensor], batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
@@ -221,6 +228,70 @@ def test_the_forward_pass_may_take_more_than_one_input_in_half_precision(tmp_pat
 
     assert kinds == {torch.float32}
     assert fitted.best["auc"] > 0.8
+
+
+def test_without_a_validation_the_weights_of_the_last_epoch_are_kept(tmp_path: Path) -> None:
+    def run(*, resume: bool = False) -> Fitted:
+        return fit(network(), TRAIN, loss, None, SETTINGS, tmp_path, CPU, progress=False, resume=resume)
+
+    fitted, again = run(), run(resume=True)
+
+    assert fitted.best == fitted.history[-1]
+    assert fitted.best["epoch"] == SETTINGS.epochs
+    kept = torch.load(tmp_path / CHECKPOINT_FILE, weights_only=True)["kept"]
+    assert all(torch.equal(value, kept[name]) for name, value in fitted.network.state_dict().items())
+    assert all(torch.equal(value, kept[name]) for name, value in again.network.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("cases", "batch", "steps"), [(10, 2, 5), (11, 2, 5), (11, 4, 3), (9, 4, 2), (1, 4, 1), (3, 1, 3)]
+)
+def test_an_epoch_has_the_steps_that_the_schedule_counts(cases: int, batch: int, steps: int) -> None:
+    settings = replace(SETTINGS, batch=batch)
+
+    assert steps_in_epoch(cases, batch) == steps
+    assert len(list(batches(Points(cases, 0), settings, 1, CPU))) == steps
+
+
+def test_channels_last_trains_on_weights_and_images_that_are_laid_out_so(tmp_path: Path) -> None:
+    seen: list[bool] = []
+
+    class Pictures(Points):
+        def item(self, index: int, generator: torch.Generator) -> Mapping[str, torch.Tensor]:
+            item = super().item(index, generator)
+            return {**item, "input": item["input"].reshape(2, 1, 1).expand(2, 3, 3).clone()}
+
+    def forward(module: torch.nn.Module, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        seen.append(batch["input"].is_contiguous(memory_format=torch.channels_last))
+        output: torch.Tensor = module(batch["input"])
+        return output
+
+    layers = (torch.nn.Conv2d(2, 4, 3), torch.nn.Flatten(), torch.nn.Linear(4, 1), torch.nn.Flatten(0))
+    net = torch.nn.Sequential(*layers)
+    settings = replace(SETTINGS, epochs=1, channels_last=True)
+
+    fit(net, Pictures(20, 0), loss, None, settings, tmp_path, CPU, progress=False, forward=forward)
+
+    weight = next(net.parameters())
+    assert weight.is_contiguous(memory_format=torch.channels_last)
+    assert not weight.is_contiguous()
+    assert seen == [True, True]
+
+
+@pytest.mark.parametrize("pays", [True, False])
+def test_bfloat16_is_computed_where_it_pays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pays: bool) -> None:
+    monkeypatch.setattr(fitting, "bfloat16_pays", lambda device: pays)
+    kinds = set()
+
+    def forward(module: torch.nn.Module, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        output: torch.Tensor = module(batch["input"])
+        kinds.add(output.dtype)
+        return output
+
+    settings = replace(SETTINGS, epochs=1, bfloat16=True)
+    fit(network(), TRAIN, loss, None, settings, tmp_path, CPU, progress=False, forward=forward)
+
+    assert kinds == {torch.bfloat16 if pays else torch.float32}
 
 
 def test_the_learning_rate_rises_and_falls() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from models.training.framework.federated import Federation, average_weights, fit_federated
+from models.training.framework.federated import Federation, Recipe, averaged, fit_federated
 from models.training.framework.fit import FitSettings, TrainingError
 from models.training.framework.generative import GanSettings, enlarge, fit_generator
 from models.training.framework.private import Privacy, fit_private
@@ -53,10 +53,8 @@ def test_a_network_that_mixes_cases_cannot_be_trained_in_private() -> None:
 def test_sites_learn_together_what_none_of_them_could_alone() -> None:
     def fitted(*sites: Points) -> tuple[float, float]:
         net = line()
-        settings = FitSettings(epochs=1, batch=16, learning_rate=2e-2)
-        history = fit_federated(
-            net, sites, loss, settings, Federation(10), CPU, validate=lambda common: auc_on(VALIDATION, common)
-        )
+        recipe = Recipe(loss, FitSettings(epochs=1, batch=16, learning_rate=2e-2), Federation(10))
+        history = fit_federated(net, sites, recipe, CPU, validate=lambda common: auc_on(VALIDATION, common))
         assert len(history) == 10
         with torch.no_grad():
             return history[-1]["auc"], float(loss(net(VALIDATION.inputs), {"target": TRUTH}))
@@ -73,24 +71,29 @@ def test_sites_learn_together_what_none_of_them_could_alone() -> None:
 def test_the_same_seed_gives_the_same_federation() -> None:
     first, second = network(), network()
     for net in (first, second):
-        fit_federated(net, [Points(60, 1), Points(40, 2)], loss, SETTINGS, Federation(2, 2), CPU)
+        fit_federated(net, [Points(60, 1), Points(40, 2)], Recipe(loss, SETTINGS, Federation(2, 2)), CPU)
 
     assert torch.equal(first(VALIDATION.inputs), second(VALIDATION.inputs))
 
 
-def test_weights_are_averaged_by_the_number_of_cases() -> None:
-    nets = [line() for _ in range(3)]
-    for net, value in zip(nets, (0.0, 1.0, 5.0), strict=True):
-        torch.nn.init.constant_(next(net.parameters()), value)
+def test_weights_are_averaged_by_the_number_of_cases_and_counters_are_not() -> None:
+    parts = [{"weight": torch.full((2,), value), "seen": torch.tensor(int(value))} for value in (1.0, 5.0)]
 
-    average_weights(nets[0], nets[1:], [3, 1])
+    mean = averaged(parts, [3, 1])
 
-    assert next(nets[0].parameters()).tolist() == [[2.0, 2.0]]
+    assert mean["weight"].tolist() == [2.0, 2.0]
+    assert int(mean["seen"]) == 5
 
 
-def test_a_site_without_cases_is_an_error() -> None:
-    with pytest.raises(TrainingError, match="every site"):
-        fit_federated(line(), [], loss, SETTINGS, Federation(1), CPU)
+def test_weights_that_are_not_numbers_end_the_training() -> None:
+    with pytest.raises(TrainingError, match="not numbers"):
+        averaged([{"weight": torch.tensor([1.0])}, {"weight": torch.tensor([float("nan")])}], [1, 1])
+
+
+@pytest.mark.parametrize("sites", [[], [Points(10, 1), Points(0, 2)]])
+def test_a_federation_without_sites_or_of_a_site_without_cases_is_an_error(sites: list[Points]) -> None:
+    with pytest.raises(TrainingError, match="needs"):
+        fit_federated(line(), sites, Recipe(loss, SETTINGS, Federation(1)), CPU)
 
 
 def test_made_cases_are_spread_as_the_real_ones_are() -> None:

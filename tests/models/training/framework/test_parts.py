@@ -11,16 +11,15 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch.nn import functional
 
 from models import cards, catalog, runtime
-from models.training.data import Split
 from models.training.framework import plots
-from models.training.framework.calibration import Calibration, fit_calibration, fit_temperature
+from models.training.framework.calibration import Calibration, fit_calibration
+from models.training.framework.division import Split
 from models.training.framework.fit import TrainingError
-from models.training.framework.losses import class_weights, focal_loss, multi_task, weighted_bce
+from models.training.framework.losses import class_weights, multi_task, weighted_bce
 from models.training.framework.metrics import ece
-from models.training.framework.records import write_folder
+from models.training.framework.records import round_to_half, write_folder
 from models.training.framework.transfer import freeze, load_matching, parameter_groups
 from tests.models.training.framework.toys import network
 
@@ -56,32 +55,12 @@ def test_a_calibration_needs_both_classes() -> None:
         fit_calibration([0.1, 0.2], [1, 1])
 
 
-def test_a_temperature_undoes_what_makes_logits_of_classes_too_large() -> None:
-    logits = RNG.normal(size=(5000, 3))
-    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    truth = [int(RNG.choice(3, p=row)) for row in probabilities]
-
-    assert fit_temperature(4 * logits, truth) == pytest.approx(4, rel=0.1)
-
-
 def test_rare_classes_weigh_more_and_the_mean_weight_is_one() -> None:
     weights = class_weights([0] * 90 + [1] * 10, classes=3)
 
     assert weights[1] == pytest.approx(9 * float(weights[0]))
     assert (90 * weights[0] + 10 * weights[1]) / 100 == pytest.approx(1)
     assert weights[2] == 0
-
-
-def test_a_focal_loss_without_focus_is_cross_entropy() -> None:
-    logits, target = torch.randn(20, 3), torch.randint(0, 3, (20,))
-    single, flags = torch.randn(20), torch.randint(0, 2, (20,))
-
-    assert torch.allclose(focal_loss(logits, target, gamma=0), functional.cross_entropy(logits, target))
-    assert torch.allclose(
-        focal_loss(single, flags, gamma=0), functional.binary_cross_entropy_with_logits(single, flags.float())
-    )
-    assert focal_loss(logits, target) < focal_loss(logits, target, gamma=0)
-    assert torch.allclose(focal_loss(logits, target, 0, 2 * torch.ones(3)), 2 * focal_loss(logits, target, 0))
 
 
 def test_positive_cases_weigh_what_is_asked() -> None:
@@ -132,8 +111,11 @@ def test_plots_are_small_pictures(tmp_path: Path) -> None:
     plots.calibration(tmp_path / "calibration.png", truth, probability)
     plots.confusion(tmp_path / "confusion.png", [[90, 10], [5, 20]], ["normal", "abnormal"])
     plots.curves(tmp_path / "curves.png", [{"epoch": 1, "loss": 1.0}, {"epoch": 2, "loss": 0.5, "auc": 0.8}])
+    plots.by_case(tmp_path / "by_case.png", {"first": [0.9, 0.8, 0.95], "second": [0.7, 0.9, 0.9]}, "Dice")
+    plots.agreement(tmp_path / "agreement.png", {"a": ([1, 2], [1.1, 1.9]), "b": ([3], [4])}, "ml", {"a": [0.2, 0.3]})
+    plots.agreement(tmp_path / "nothing.png", {"a": ([], [])}, "mm")
 
-    for name in ("roc", "calibration", "confusion", "curves"):
+    for name in ("roc", "calibration", "confusion", "curves", "by_case", "agreement", "nothing"):
         file = tmp_path / f"{name}.png"
         assert file.stat().st_size < 60_000
         with Image.open(file) as picture:
@@ -156,6 +138,21 @@ def test_a_folder_of_weights_reads_as_the_catalogue_reads_it(tmp_path: Path) -> 
     assert report["model"] == card.name
     assert json.loads((tmp_path / "split.json").read_text(encoding="utf-8"))["held_out"] == ["c"]
     assert (tmp_path / "LICENSE.txt").read_text(encoding="utf-8") == "CC\n"
+
+
+def test_rounded_weights_are_those_that_a_file_of_weights_gives_back(tmp_path: Path) -> None:
+    net = network()
+    net.register_buffer("count", torch.tensor(3))
+    whole = runtime.named_tensors(net)["0.weight"].clone()
+
+    round_to_half(net)
+    digest = runtime.save_weights(net, tmp_path / cards.WEIGHTS_FILE)
+
+    back = runtime.read_weights(tmp_path / cards.WEIGHTS_FILE, digest)
+    rounded = runtime.named_tensors(net)
+    assert not torch.equal(rounded["0.weight"], whole)
+    assert rounded["count"].dtype == torch.int64
+    assert all(torch.equal(value, back[name].to(value.dtype)) for name, value in rounded.items())
 
 
 def test_a_report_with_a_number_that_is_none_is_not_written(tmp_path: Path) -> None:

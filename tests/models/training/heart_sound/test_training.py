@@ -13,9 +13,10 @@ import torch
 
 from models import catalog
 from models.calibrated import Operating
+from models.training.framework.data import DataError
 from models.training.heart_sound import fitting, measuring, training
 from models.training.heart_sound.augmenting import FRAMES, augmented
-from models.training.heart_sound.data import FOLDER, HELD_OUT, TRAIN, DataError, Sound, read_part, read_wav
+from models.training.heart_sound.data import FOLDER, HELD_OUT, TRAIN, Sound, read_part, read_wav
 from tests.models.signals.generated import heart_sound
 
 CPU = torch.device("cpu")

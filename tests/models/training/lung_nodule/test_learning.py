@@ -13,7 +13,7 @@ from models.imaging.lung.candidates import Candidate
 from models.imaging.lung.grid import Working
 from models.imaging.lung.network import PATCH
 from models.imaging.lung.segmentation import Lungs
-from models.training.data import DataError
+from models.training.framework.data import DataError
 from models.training.lung_nodule import learning
 from models.training.lung_nodule.data import RealThorax, Scan, half, hits, in_boxes, places, read_thorax
 from models.training.lung_nodule.examples import MARGIN, Cubes, Examples, examples_of
