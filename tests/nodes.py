@@ -9,7 +9,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from node.records.engine import Records
 from node.records.schema import Delivery, Event, Job, ModelRegistration, Result, Study
 from node.records.states import TAKEN, StudyState
 from tests.peers import eventually, free_port
+from tests.processes import children
 
 SETTLED = (StudyState.DONE, StudyState.FAILED, StudyState.UNWANTED)
 
@@ -53,7 +54,7 @@ class RunningNode:
                 [sys.executable, "-m", "node", "serve", "--config", str(self.config)],
                 stdout=log,
                 stderr=log,
-                env={**os.environ, "OMP_NUM_THREADS": "2"},
+                env={"OMP_NUM_THREADS": "2", **os.environ},
             )
         eventually("the node is ready", self.ready, 90)
 
@@ -84,12 +85,7 @@ class RunningNode:
     def processes(self, role: str) -> list[psutil.Process]:
         """Return the child processes of a role (``receiver``, ``gateway``, ``worker``, ``valkey-server``)."""
         assert self.process is not None
-        found = []
-        for child in psutil.Process(self.process.pid).children():
-            with suppress(psutil.NoSuchProcess):  # a zombie that the supervisor has not buried yet is one of these
-                if role in " ".join(child.cmdline()[:4]):
-                    found.append(child)
-        return found
+        return children(role, self.process.pid)
 
     def workers(self) -> list[str]:
         """Return the workers that have told their models."""

@@ -9,19 +9,35 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from functools import cache
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 FAST = {"TCP_NODELAY": "1"}
 """DCMTK and Orthanc wait 40 ms an object without it."""
 
+FIRST_PORT, PORTS = 20_000, 1_500
+"""Where the free ports of each process that runs tests lie: below those that Linux gives away itself, from 32768 on."""
+
+
+@cache
+def _ports() -> Iterator[int]:
+    """Give this process's own ports, one after another; several runs of the tests begin at different ones."""
+    process = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 8
+    begin = os.getpid() % PORTS
+    return cycle(FIRST_PORT + process * PORTS + (begin + at) % PORTS for at in range(PORTS))
+
 
 def free_port() -> int:
-    """Return a TCP port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a TCP port that nobody listens on now, each time another one, which is not given to anybody meanwhile."""
+    while True:
+        port = next(_ports())
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def eventually(what: str, check: Callable[[], Any], timeout: float = 30.0, pause: float = 0.1) -> Any:

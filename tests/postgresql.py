@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+
+from tests.peers import free_port
 
 DEBIAN = Path("/usr/lib/postgresql")
 ACCOUNT = "postgres"
@@ -33,7 +34,7 @@ def serving(programs: Path) -> Iterator[str]:
         if os.geteuid() == 0:
             account = pwd.getpwnam(ACCOUNT)
             os.chown(folder, account.pw_uid, account.pw_gid)
-        data, port = folder / "data", _free_port()
+        data, port = folder / "data", free_port()
         made = ("--username", ACCOUNT, "--auth", "trust", "--encoding", "UTF8")
         _run((programs / "initdb", "--pgdata", data, *made))
         options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off"
@@ -50,9 +51,3 @@ def serving(programs: Path) -> Iterator[str]:
 def _run(command: Sequence[str | Path]) -> None:
     lower = ["runuser", "-u", ACCOUNT, "--"] if os.geteuid() == 0 else []
     subprocess.run([*lower, *command], check=True, cwd="/", stdout=subprocess.DEVNULL, timeout=120)
-
-
-def _free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])

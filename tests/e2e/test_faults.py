@@ -69,7 +69,7 @@ def test_a_worker_killed_in_mid_inference_loses_its_job_to_another_and_results_a
         with extra_worker(node, "first") as first:
             eventually("the first worker is up", lambda: any(name.startswith("first@") for name in node.workers()), 60)
             send(node, 1)
-            eventually("it infers", lambda: any(job.state is JobState.RUNNING for job in node.jobs()), 30, 0.002)
+            eventually("it infers", lambda: any(job.state is JobState.RUNNING for job in node.jobs()), 30, 0.02)
             first.send_signal(signal.SIGKILL)
             first.wait()
         [job] = node.jobs()
@@ -117,7 +117,7 @@ def test_sigterm_in_the_middle_of_work_stops_within_15_seconds_and_the_next_star
 ) -> None:
     with running(tmp_path / "node", destination(pacs)) as node:
         send(node, 1)
-        eventually("a job is there", node.jobs, 30, 0.01)
+        eventually("a job is there", node.jobs, 30, 0.05)
         began = time.monotonic()
         assert node.stop() == 0
         assert time.monotonic() - began < 15

@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import psutil
@@ -18,9 +18,13 @@ from node.records.engine import Records
 from node.settings import BrokerSection, NodeSection, Settings, WorkersSection
 from node.supervisor import Role, Supervisor, roles
 from tests.peers import eventually
+from tests.processes import children
 
 SLEEPER = "import time; time.sleep(60)"
-STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
+STUBBORN = (
+    "import pathlib, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); pathlib.Path({!r}).touch(); "
+    "time.sleep(60)"
+)
 
 
 def settings(root: Path, **node: float) -> Settings:
@@ -60,13 +64,7 @@ def texts(of: Settings) -> list[str]:
 
 
 def child(code: str) -> psutil.Process | None:
-    return next((item for item in psutil.Process().children() if runs(item, code)), None)
-
-
-def runs(process: psutil.Process, code: str) -> bool:
-    with suppress(psutil.NoSuchProcess):  # it may end, or be buried, between two looks at it
-        return process.status() != "zombie" and code in process.cmdline()
-    return False
+    return next(iter(children(code)), None)
 
 
 def test_a_process_that_dies_is_restarted_and_the_timeline_says_so(tmp_path: Path) -> None:
@@ -98,14 +96,15 @@ def test_processes_that_end_on_sigterm_make_a_clean_stop(tmp_path: Path) -> None
 
 
 def test_a_process_that_ignores_sigterm_is_killed_in_time_and_the_status_says_so(tmp_path: Path) -> None:
-    of = settings(tmp_path, stop_seconds=0.5)
-    with supervised(of, role("gateway", STUBBORN)) as status:
-        eventually("it runs", lambda: child(STUBBORN))
-        time.sleep(0.5)
+    of, deaf = settings(tmp_path, stop_seconds=0.5), tmp_path / "deaf"
+    code = STUBBORN.format(str(deaf))
+    with supervised(of, role("gateway", code)) as status:
+        eventually("it ignores SIGTERM", deaf.exists)
+        assert child(code) is not None
         began = time.monotonic()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 10
     assert status == [1]
-    assert child(STUBBORN) is None
+    assert child(code) is None
 
 
 def test_a_busy_record_store_delays_neither_a_restart_nor_the_stop(tmp_path: Path) -> None:

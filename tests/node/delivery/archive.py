@@ -34,7 +34,7 @@ class Archive:
     action_status, action_statuses
         Their status; and those of the next ones instead.
     reports
-        Whether they are answered on their own association at once.
+        Whether they are answered on their own association at once, or after so many requests.
     lost
         SOP Instance UIDs that are not committed, with Failure Reason 0110.
     """
@@ -49,8 +49,9 @@ class Archive:
     asked: list[tuple[str, list[str]]] = field(default_factory=list)
     action_status: int = 0x0000
     action_statuses: deque[int] = field(default_factory=deque)
-    reports: bool = False
+    reports: bool | int = False
     lost: set[str] = field(default_factory=set)
+    _unreported: list[tuple[Any, Dataset, int]] = field(default_factory=list)
 
     def store(self, event: Any) -> int | Dataset:
         """Answer C-STORE."""
@@ -73,13 +74,16 @@ class Archive:
         self.asked.append((str(ds.TransactionUID), uids))
         status = self.action_statuses.popleft() if self.action_statuses else self.action_status
         if self.reports and status == 0:
-            number = len(self.asked)
-            threading.Timer(0.1, lambda: self._report(event.assoc, ds, number)).start()
+            self._unreported.append((event.assoc, ds, len(self.asked)))
+            if len(self._unreported) >= self.reports:
+                threading.Timer(0.1, self._report, (self._unreported,)).start()
+                self._unreported = []
         return status, None
 
-    def _report(self, assoc: Any, ds: Dataset, number: int) -> None:
-        kind, report = self.report(ds)
-        assoc.send_n_event_report(report, kind, STORAGE_COMMITMENT, "1.2.840.10008.1.20.1.1", number)
+    def _report(self, requests: list[tuple[Any, Dataset, int]]) -> None:
+        for assoc, ds, number in requests:
+            kind, report = self.report(ds)
+            assoc.send_n_event_report(report, kind, STORAGE_COMMITMENT, "1.2.840.10008.1.20.1.1", number)
 
     def report(self, ds: Dataset) -> tuple[int, Dataset]:
         """Return event type and report to a request."""

@@ -84,7 +84,7 @@ def test_what_an_archive_reports_on_the_same_association_is_committed(owing: Mak
 
 
 def test_each_study_is_one_request_of_its_own(owing: Make) -> None:
-    archive = Archive(reports=True)
+    archive = Archive(reports=2)
     with accepted(owing, archive, 2) as (node, uids):
         more = node.queue(3, study="1.2.4")
         [box] = node.outboxes()

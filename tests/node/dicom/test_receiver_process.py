@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -27,6 +26,7 @@ from node.records.schema import Instance, Study
 from node.storage import Spool
 from tests.node.dicom.objects import outgoing_image
 from tests.part10 import read_file
+from tests.peers import free_port
 
 PROGRAM = """
 import sys
@@ -57,11 +57,6 @@ def receiver(root: Path, port: int) -> Iterator[subprocess.Popen[str]]:
         process.wait()
         if process.stderr is not None:
             process.stderr.close()
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 @contextmanager

@@ -52,8 +52,8 @@ def test_a_stop_waits_for_no_connection_that_asked_for_nothing(start: Start, cap
     with ExitStack() as stack:
         connect(node, stack, 5)
         began = time.monotonic()
-        node.receiver.stop(5.0)
-        assert time.monotonic() - began < 1.0
+        node.receiver.stop(10.0)
+        assert time.monotonic() - began < 5.0
     said = capfd.readouterr()
     assert "Traceback" not in said.err
     assert "broke the receiver" not in said.out + said.err

@@ -159,10 +159,10 @@ def test_an_answer_that_never_ends_is_given_up() -> None:
 def test_the_client_connects_again_after_an_error() -> None:
     def once_late(raw: bytes) -> bytes:
         if peek(raw).control_id == "A":
-            time.sleep(0.6)
+            time.sleep(1.0)
         return accept(raw)
 
-    with peer(once_late) as ris, MllpClient("127.0.0.1", ris.port, 0.3) as client:
+    with peer(once_late) as ris, MllpClient("127.0.0.1", ris.port, 0.6) as client:
         with pytest.raises(DeliveryError):
             client.exchange(message("A"))
         assert client.exchange(message("B")).control_id == "B"

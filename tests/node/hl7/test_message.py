@@ -146,12 +146,12 @@ def test_a_message_of_endless_segments_is_refused() -> None:
 
 
 def test_megabytes_of_hostile_text_are_read_in_linear_time() -> None:
-    began = time.monotonic()
+    began = time.process_time()
     broken = parse(MSH.encode() + b"\rPID|1||1\rOBX|1|TX|n||" + b"a\n" * 500_000)
     escaped = parse(MSH.encode() + b"\rPID|1||1\rOBX|1|TX|n||" + b"x\\.br\\\\F\\" * 200_000)
     for message in (broken, escaped):
         assert len(message.require("OBX").get(5)) > 100_000
-    assert time.monotonic() - began < 20  # quadratic would be hours
+    assert time.process_time() - began < 20  # quadratic would be hours
 
 
 def test_a_raw_line_end_in_the_text_of_an_obx_is_text() -> None:

@@ -77,6 +77,6 @@ def test_any_text_is_compared_and_is_like_itself(one: str, other: str) -> None:
 
 
 def test_a_name_without_end_is_compared_at_once() -> None:
-    began = time.monotonic()
+    began = time.process_time()
     compare("a^" * 100_000, "b " * 100_000)
-    assert time.monotonic() - began < 2
+    assert time.process_time() - began < 2

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from node.errors import DeliveryError
 from node.simulator.modality import send_study
 from node.simulator.pacs import PacsSimulator
 from node.simulator.studies import generate
+from tests.peers import free_port
 
 
 def test_a_study_of_the_modality_arrives_whole(tmp_path: Path) -> None:
@@ -77,8 +77,7 @@ def test_storescu_and_echoscu_of_dcmtk_are_served(
 
 
 def test_it_runs_as_a_process_and_stops_when_asked(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
+    port = free_port()
     program = "import sys; from pathlib import Path; from node.simulator.pacs import run_pacs; "
     program += f"run_pacs(Path(sys.argv[1]), 'SIM_PACS', '127.0.0.1', {port})"
     process = subprocess.Popen([sys.executable, "-c", program, str(tmp_path)])
