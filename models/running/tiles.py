@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import torch
-from monai.inferers.utils import sliding_window_inference
 
 from models.running.answers import OutOfMemory
 from models.running.memory import is_out_of_memory, release
@@ -120,6 +119,8 @@ def _halved(length: int, shape: TileShape) -> int:
 
 
 def _run(network: Network, image: Tensor, shape: TileShape, *, thrifty: bool, asked: TileShape) -> Tiled:
+    from monai.inferers.utils import sliding_window_inference  # takes seconds: only where there are tiles
+
     found = sliding_window_inference(
         image,
         shape.window,
