@@ -13,6 +13,7 @@ from typing import Any
 from pynetdicom import build_role
 from pynetdicom.ae import ApplicationEntity
 from pynetdicom.association import Association
+from pynetdicom.dimse_primitives import N_EVENT_REPORT
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.presentation import PresentationContext
 
@@ -20,6 +21,8 @@ from node.dicom.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_N
 from node.errors import DeliveryError
 
 MAX_PDU = 1 << 17
+MAX_EARLY = 256
+"""Reports that may come while an answer is awaited; a peer that sends more is taken to give none."""
 REJECTED = (1, 2)
 """Results of an A-ASSOCIATE-RJ: permanent, transient (PS3.8 table 9-21)."""
 
@@ -64,6 +67,7 @@ def associated(
     if assoc.dul.socket is not None and assoc.dul.socket.socket is not None:
         assoc.dul.socket.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     assoc._reactor_checkpoint = _Gate(assoc)
+    _set_reports_aside(assoc)
     try:
         yield assoc
     finally:
@@ -90,6 +94,30 @@ def _why_not(assoc: Association, host: str, port: int, called: str) -> str:
     if answer is not None:
         return f"{called} at {host}:{port} accepts none of the SOP classes and transfer syntaxes"
     return f"{called} at {host}:{port} does not answer, or broke the connection off"
+
+
+def _set_reports_aside(assoc: Association) -> None:
+    """Have reports that come before an awaited answer wait until it is there.
+
+    An archive may report on what it was asked first while it is asked the next (PS3.4 section J.3.3). pynetdicom takes
+    whatever comes next for the answer, and aborts.
+    """
+    receive = assoc.dimse.get_msg
+
+    def answer(block: bool = False) -> Any:
+        early: list[Any] = []
+        try:
+            while True:
+                context, message = receive(block)
+                is_report = isinstance(message, N_EVENT_REPORT) and message.is_valid_request
+                if not block or not is_report or len(early) == MAX_EARLY:
+                    return context, message
+                early.append((context, message))
+        finally:
+            for item in early:
+                assoc.dimse.msg_queue.put(item)
+
+    assoc.dimse.get_msg = answer
 
 
 class _Gate(threading.Event):
