@@ -88,7 +88,7 @@ def settle(model: object, device: torch.device, *, compiled: bool) -> None:
 def compile_network(network: torch.nn.Module) -> None:
     """Have a network compiled at its first run, anew for each shape; it runs as it is where that fails.
 
-    Not for any shape at once (``dynamic=True``): torch 2.13 fails to compile MONAI's DynUNet so.
+    Not for any shape at once (``dynamic=True``): torch 2.13 fails to compile the U-Net so.
     """
     dynamo = import_module("torch._dynamo")
     dynamo.config.suppress_errors = True  # an error of the compiler is no reason to fail a job

@@ -8,12 +8,11 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 from pynetdicom import build_role
 from pynetdicom.ae import ApplicationEntity
 from pynetdicom.association import Association
-from pynetdicom.dimse_primitives import N_EVENT_REPORT
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.presentation import PresentationContext
 
@@ -21,8 +20,8 @@ from node.dicom.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_N
 from node.errors import DeliveryError
 
 MAX_PDU = 1 << 17
-MAX_EARLY = 256
-"""Reports that may come while an answer is awaited; a peer that sends more is taken to give none."""
+LOOK_SECONDS = 0.02
+"""How often threads that wait for each other look."""
 REJECTED = (1, 2)
 """Results of an A-ASSOCIATE-RJ: permanent, transient (PS3.8 table 9-21)."""
 
@@ -67,10 +66,11 @@ def associated(
     if assoc.dul.socket is not None and assoc.dul.socket.socket is not None:
         assoc.dul.socket.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     assoc._reactor_checkpoint = _Gate(assoc)
-    _set_reports_aside(assoc)
+    reports = _Reports(assoc)
     try:
         yield assoc
     finally:
+        reports.wait(timeout)
         if assoc.is_established and not assoc.acse.is_aborted():
             assoc.release()
         else:
@@ -96,28 +96,37 @@ def _why_not(assoc: Association, host: str, port: int, called: str) -> str:
     return f"{called} at {host}:{port} does not answer, or broke the connection off"
 
 
-def _set_reports_aside(assoc: Association) -> None:
-    """Have reports that come before an awaited answer wait until it is there.
+class _Reports:
+    """Reports of the other side that are being answered.
 
-    An archive may report on what it was asked first while it is asked the next (PS3.4 section J.3.3). pynetdicom takes
-    whatever comes next for the answer, and aborts.
+    pynetdicom serves each in a thread of its own, which says at its end that the association's thread is not paused,
+    whether it is or not; who waits for a pause then waits for ever. And an answer that is sent after the release was
+    asked for ends the association's connection without a word (PS3.8 table 9-10: no such event in Sta7).
     """
-    receive = assoc.dimse.get_msg
 
-    def answer(block: bool = False) -> Any:
-        early: list[Any] = []
+    def __init__(self, assoc: Association) -> None:
+        self._assoc = cast(Any, assoc)
+        self._serve = self._assoc._serve_request
+        self._changed = threading.Condition()
+        self._count = 0
+        self._assoc._serve_request = self._counted
+
+    def wait(self, seconds: float) -> None:
+        """Wait until all are answered."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._count, seconds)
+
+    def _counted(self, message: Any, context: int) -> None:
+        with self._changed:
+            self._count += 1
         try:
-            while True:
-                context, message = receive(block)
-                is_report = isinstance(message, N_EVENT_REPORT) and message.is_valid_request
-                if not block or not is_report or len(early) == MAX_EARLY:
-                    return context, message
-                early.append((context, message))
+            self._serve(message, context)
         finally:
-            for item in early:
-                assoc.dimse.msg_queue.put(item)
-
-    assoc.dimse.get_msg = answer
+            if not self._assoc._reactor_checkpoint.is_set():
+                self._assoc._is_paused = True
+            with self._changed:
+                self._count -= 1
+                self._changed.notify_all()
 
 
 class _Gate(threading.Event):
@@ -135,9 +144,10 @@ class _Gate(threading.Event):
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until the gate is open (called by the association's thread)."""
-        if not self.is_set():
-            self._standing.set()
-        return super().wait(timeout)
+        while not self.is_set():
+            self._standing.set()  # each time anew: the gate may have been opened and closed before this thread looked
+            super().wait(LOOK_SECONDS)
+        return True
 
     def clear(self) -> None:
         """Close the gate and wait until the association's thread stands before it."""
@@ -146,5 +156,6 @@ class _Gate(threading.Event):
         self._standing.clear()
         super().clear()
         while self._assoc.is_alive() and self._assoc is not threading.current_thread():
-            if self._standing.wait(0.02):
+            if self._standing.wait(LOOK_SECONDS):
+                self._assoc._is_paused = True  # which is what pynetdicom waits for next, without a limit
                 return
