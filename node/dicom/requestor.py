@@ -143,7 +143,7 @@ class _Gate(threading.Event):
         self.set()
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until the gate is open (called by the association's thread)."""
+        """Wait until the gate is open (called by the association's thread, which never gives a limit)."""
         while not self.is_set():
             self._standing.set()  # each time anew: the gate may have been opened and closed before this thread looked
             super().wait(LOOK_SECONDS)

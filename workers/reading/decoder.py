@@ -14,7 +14,7 @@ import resource
 import signal
 import sys
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -109,9 +109,11 @@ def decode(request: Mapping[str, Any]) -> npt.NDArray[np.generic]:
     with Path(request["path"]).open("rb") as file:
         source: BinaryIO = file
         source.seek(request["offset"])
-        if not is_whole(request["syntax"], generate_frames(file, number_of_frames=options["number_of_frames"])):
+        marked = request["syntax"] in MARKED
+        frames = list(generate_frames(file, number_of_frames=options["number_of_frames"])) if marked else []
+        if not is_whole(request["syntax"], frames):
             raise ValueError("a codestream is truncated")
-        if request["quick"] and request["syntax"] in QUICK and (found := _quickly(request)) is not None:
+        if request["quick"] and request["syntax"] in QUICK and (found := _quickly(request, frames)) is not None:
             return found
         source.seek(request["offset"])
         values, _ = get_decoder(request["syntax"]).as_array(
@@ -133,27 +135,24 @@ def turbo() -> Any:
         return None
 
 
-def _quickly(request: Mapping[str, Any]) -> npt.NDArray[np.generic] | None:
+def _quickly(request: Mapping[str, Any], frames: Sequence[bytes]) -> npt.NDArray[np.generic] | None:
     """Decode with libjpeg-turbo; None where it is not there, refuses, or gives other rows, columns or words."""
     import numpy as np
-    from pydicom.encaps import generate_frames
 
     if (decoder := turbo()) is None:
         return None
     dtype, options = np.dtype(request["dtype"]), request["options"]
-    shape, frames = (options["rows"], options["columns"]), options["number_of_frames"]
+    shape = options["rows"], options["columns"]
     found = []
     try:
-        with Path(request["path"]).open("rb") as file:
-            file.seek(request["offset"])
-            for data in generate_frames(file, number_of_frames=frames):
-                values = decoder(data)
-                if values.shape != shape or values.dtype.kind != "u" or values.dtype.itemsize != dtype.itemsize:
-                    return None
-                found.append(values)
+        for data in frames:
+            values = decoder(data)
+            if values.shape != shape or values.dtype.kind != "u" or values.dtype.itemsize != dtype.itemsize:
+                return None
+            found.append(values)
     except Exception:
         return None
-    return np.stack(found).view(dtype) if len(found) == frames else None
+    return np.stack(found).view(dtype) if len(found) == options["number_of_frames"] else None
 
 
 def _write(shared: int, values: npt.NDArray[np.generic]) -> None:

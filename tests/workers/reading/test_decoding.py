@@ -122,7 +122,7 @@ def test_quick_jpeg_lossless_gives_what_the_ordinary_decoder_gives(predictor: in
         ds.PixelRepresentation, ds.BitsAllocated, ds.BitsStored, ds.HighBit = 0, values.itemsize * 8, bits, bits - 1
 
     (path,) = write(tmp_path, single_frames(LARGE)[:1], change)
-    quick = decoder._quickly(json.loads(request(path).line()))
+    quick = decoder._quickly(json.loads(request(path).line()), [data])
     assert quick is not None
     np.testing.assert_array_equal(quick[0], values)
     np.testing.assert_array_equal(stored_values(read_file(path, defer=True))[0], values)
