@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from node.dicom.instance import InstanceHeader
 from node.dicom.part10 import Command
-from node.dicom.structure import Element, Truncated, peek, scan
+from node.dicom.structure import Element, Elements, Truncated, peek, scan
 from node.dicom.uid import is_uid
 from node.dicom.values import MAX_TEXT_BYTES, Values
 from node.errors import DatasetMismatch, DicomInputError
@@ -74,18 +74,14 @@ class Checked:
 
     study_uid: str
     data: memoryview
-    elements: Mapping[int, Element]
+    elements: Elements
 
     def excerpt(self) -> bytes:
         """Return the elements that the index keeps, as they are encoded; empty where they are long.
 
         An indexer that is handed these need not open the file. Not to be called when the object's memory is used anew.
         """
-        found = [element for tag in _EXCERPT if (element := self.elements.get(tag)) is not None]
-        pieces = [
-            self.data[at:end] for at, start, end, items in found if items is None and end - start <= MAX_TEXT_BYTES
-        ]
-        whole = b"".join(pieces)
+        whole = b"".join([self.data[at:end] for at, end in self.elements.spans(_EXCERPT, MAX_TEXT_BYTES)])
         return whole if len(whole) <= MAX_EXCERPT_BYTES else b""
 
 

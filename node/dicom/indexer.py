@@ -38,8 +38,11 @@ MARK = "indexed"
 """File below the spool whose time is :func:`known_until`."""
 BATCH = 500
 """Entries of one transaction: enough to pay for its commit, few enough to let other writers in."""
-POLL_SECONDS = 0.15
-"""How often the ledger is looked at: what came in the meantime is one transaction."""
+POLL_SECONDS = 0.1
+"""How often the ledger is looked at."""
+GATHER_SECONDS = 1.0
+"""How long entries may wait while more keep coming: what came in the meantime is one transaction, and the processor's
+time is the receivers' as long as objects stream in."""
 REMEMBERED_SERIES = 10000
 RETRY_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 """Pauses between attempts to write a batch; the last one repeats for as long as the records are out of reach."""
@@ -51,6 +54,29 @@ class Arrived:
 
     association: str
     header: InstanceHeader
+
+
+class Gathering:
+    """Whether entries are left to become more: while their number grows, and not for longer than that.
+
+    Parameters
+    ----------
+    seconds
+        How long the first of them may wait.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._bytes, self._until = 0, 0.0
+
+    def begin(self, moment: float) -> None:
+        """Say that all that was there has been entered."""
+        self._bytes, self._until = 0, moment + self._seconds
+
+    def goes_on(self, unread: int, moment: float) -> bool:
+        """Whether to wait for more; ``unread`` bytes wait now."""
+        grew, self._bytes = unread > self._bytes, unread
+        return grew and moment < self._until
 
 
 class Indexer:
@@ -66,6 +92,7 @@ class Indexer:
         self._carried: dict[str, set[str]] = {}
         self._series: set[str] = set()  # their attributes are in the records
         self._rounds = 0
+        self._gathering = Gathering(GATHER_SECONDS)
         self._thread = threading.Thread(target=self._run, name="indexer", daemon=True)
         self._log = logs.get("indexer")
 
@@ -100,18 +127,25 @@ class Indexer:
     def _run(self) -> None:
         while True:
             stopping = self._stopping.is_set()
-            began = time.time()
+            began, there = time.time(), self._reader.sizes()
             count = self._work()
             self._rounds += 1
-            if count == 0:
+            if count >= 0 and self._reader.past(there):
                 mark(self._spool, began)
             if count <= 0 and stopping:
                 return
             if stopping and time.monotonic() > self._give_up_at:
                 return  # the ledger stays, and the next start reads it
             if count < BATCH and not stopping:
-                self._wake.wait(POLL_SECONDS)
-                self._wake.clear()
+                self._rest()
+
+    def _rest(self) -> None:
+        """Wait for the next look, and as long as entries are better gathered."""
+        self._gathering.begin(time.monotonic())
+        while not self._wake.wait(POLL_SECONDS):
+            if not self._gathering.goes_on(self._reader.unread(), time.monotonic()):
+                return
+        self._wake.clear()
 
     def _work(self) -> int:
         """Enter one batch; returns of how many entries it was, -1 where the ledger cannot be read."""

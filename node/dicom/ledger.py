@@ -238,12 +238,13 @@ class LedgerReader:
         """Whether the parts have been read that far."""
         return all(self._offsets.get(path, 0) >= size for path, size in sizes.items())
 
+    def unread(self) -> int:
+        """Return how many bytes were written and not read yet."""
+        return sum(max(0, size - self._offsets.get(path, 0)) for path, size in self.sizes().items())
+
     def idle(self) -> bool:
         """Whether everything that was written has been read."""
-        try:
-            return all(path.stat().st_size <= self._offsets.get(path, 0) for path in self._folder.glob("*.jsonl"))
-        except FileNotFoundError:  # a part was read and removed between the two
-            return False
+        return not self.unread()
 
     def _lines(self, path: Path, limit: int) -> list[bytes]:
         offset = self._offsets.setdefault(path, 0)

@@ -7,7 +7,7 @@ the same for a large image as for a small one, and the walk has to end exactly a
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from node.errors import DicomInputError
@@ -18,6 +18,9 @@ MAX_DEPTH = 64
 """Sequences nested deeper than any template asks for are an attack on the stack."""
 MAX_ELEMENTS = 1 << 16
 """Top-level elements of a data set; real ones have some hundred, and each costs more memory here than on the wire."""
+
+MOST_REMEMBERED = 512
+"""Elements of a data set whose layout is remembered."""
 
 _LONG = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"})
 """Value representations with a 32-bit length (PS3.5 table 7.1-1)."""
@@ -46,8 +49,40 @@ class Element(NamedTuple):
     items: int | None = None
 
 
-def scan(data: memoryview, *, implicit: bool, little: bool = True) -> Mapping[int, Element]:
+class Elements(dict[int, Element]):
+    """Top-level elements by tag. Shared by all data sets that are laid out alike: not to be changed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._spans: dict[tuple[int, ...], Sequence[tuple[int, int]]] = {}
+
+    def spans(self, tags: tuple[int, ...], most: int) -> Sequence[tuple[int, int]]:
+        """Return begin and end of those elements that are there and whose values have no more than ``most`` bytes."""
+        found = self._spans.get(tags)
+        if found is None:
+            there = [element for tag in tags if (element := self.get(tag)) is not None]
+            found = self._spans[tags] = _joined(
+                (at, end) for at, start, end, items in there if items is None and end - start <= most
+            )
+        return found
+
+
+def _joined(spans: Iterable[tuple[int, int]]) -> Sequence[tuple[int, int]]:
+    """Make one of those that follow each other without a gap."""
+    found: list[tuple[int, int]] = []
+    for at, end in spans:
+        if found and found[-1][1] == at:
+            found[-1] = (found[-1][0], end)
+        else:
+            found.append((at, end))
+    return found
+
+
+def scan(data: memoryview, *, implicit: bool, little: bool = True) -> Elements:
     """Return the top-level elements by tag; of a tag that occurs twice, against PS3.5 section 7.1, the first one.
+
+    The data sets of a series are laid out alike, a few digits of a number apart. The last layouts are remembered: where
+    all headers of one are where they were, and the same, a walk would find the same.
 
     Parameters
     ----------
@@ -64,12 +99,65 @@ def scan(data: memoryview, *, implicit: bool, little: bool = True) -> Mapping[in
     DicomInputError
         If there are too many of them.
     """
-    return _Scanner(data, little).top(implicit)
+    kind = (implicit, little)
+    if (known := _LAYOUTS.find(data, kind)) is not None:
+        return known
+    elements = _Scanner(data, little).top(implicit)
+    _LAYOUTS.remember(data, kind, elements)
+    return elements
 
 
-def peek(data: memoryview, last: int, *, implicit: bool, little: bool = True) -> Mapping[int, Element]:
+def peek(data: memoryview, last: int, *, implicit: bool, little: bool = True) -> Elements:
     """Return the top-level elements up to the tag ``last`` of a data set of which only the beginning is at hand."""
     return _Scanner(data, little).top(implicit, last)
+
+
+class _Layout(NamedTuple):
+    """All headers of a data set, and what a walk over them found."""
+
+    size: int
+    kind: tuple[bool, bool]
+    headers: struct.Struct
+    values: tuple[bytes, ...]
+    elements: Elements
+
+
+class Layouts:
+    """The layouts of the last data sets; threads share them.
+
+    Parameters
+    ----------
+    most
+        How many are remembered. Each that is not the right one costs a look at its size.
+    """
+
+    def __init__(self, most: int = 16) -> None:
+        self._most = most
+        self._known: tuple[_Layout, ...] = ()
+
+    def find(self, data: memoryview, kind: tuple[bool, bool]) -> Elements | None:
+        """Return the elements of a data set that is laid out like one that was remembered."""
+        size = len(data)
+        for layout in self._known:
+            if layout.size == size and layout.kind == kind and layout.headers.unpack_from(data) == layout.values:
+                return layout.elements
+        return None
+
+    def remember(self, data: memoryview, kind: tuple[bool, bool], elements: Elements) -> None:
+        """Remember a layout, if it is all in its elements' headers: nothing nested was walked, no tag came twice."""
+        end = 0
+        for at, _, after, items in elements.values():
+            if at != end or items is not None:
+                return
+            end = after
+        if end != len(data) or not 0 < len(elements) <= MOST_REMEMBERED:
+            return
+        headers = struct.Struct("".join(f"{start - at}s{end - start}x" for at, start, end, _ in elements.values()))
+        layout = _Layout(end, kind, headers, headers.unpack_from(data), elements)
+        self._known = (layout, *self._known[: self._most - 1])
+
+
+_LAYOUTS = Layouts()
 
 
 class _Scanner:
@@ -82,9 +170,9 @@ class _Scanner:
         self._u32 = struct.Struct(f"{order}L").unpack_from
         self._short = struct.Struct(f"{order}HH2sH").unpack_from
 
-    def top(self, implicit: bool, last: int | None = None) -> Mapping[int, Element]:
+    def top(self, implicit: bool, last: int | None = None) -> Elements:
         implicit = not self._letters(0) if self.size >= 6 else implicit
-        found: dict[int, Element] = {}
+        found = Elements()
         position = 0
         try:
             while position < self.size:

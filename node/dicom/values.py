@@ -44,9 +44,10 @@ class Values:
     def raw(self, tag: int) -> bytes:
         """Return the bytes as they are; empty where there are none, or too many."""
         element = self._elements.get(tag)
-        if element is None or element.items is not None or element.end - element.start > MAX_TEXT_BYTES:
+        if element is None:
             return b""
-        return bytes(self._data[element.start : element.end])
+        _, start, end, items = element
+        return b"" if items is not None or end - start > MAX_TEXT_BYTES else bytes(self._data[start:end])
 
     def uid(self, tag: int) -> str:
         """Decode UI; what it holds may be no UID."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
+from functools import lru_cache
 from io import BytesIO
 
 from pydicom.dataset import Dataset
@@ -31,7 +32,11 @@ PRIORITY, MEDIUM = 0x0700, 0x0000
 EVENT_TYPE, ACTION_TYPE = 0x1002, 0x1008
 
 _ELEMENT = struct.Struct("<HHL")
+_SHORT = struct.Struct("<HHLH")
+_GROUP_LENGTH = struct.Struct("<HHLL")
 _PDATA = struct.Struct(">BBLLBB")
+_STORE_RSP = _SHORT.pack(0, COMMAND_FIELD, 2, C_STORE_RQ | RESPONSE)
+_NO_DATA_SET = _SHORT.pack(0, DATA_SET_TYPE, 2, NO_DATA_SET)
 
 
 class CommandSet:
@@ -78,17 +83,21 @@ def store_answer(context: int, request: CommandSet, status: int, comment: str = 
     """Return the PDU of a C-STORE-RSP (PS3.7 section 9.3.1.2)."""
     body = b"".join(
         (
-            _text(AFFECTED_CLASS, request.text(AFFECTED_CLASS), b"\0"),
-            _short(COMMAND_FIELD, C_STORE_RQ | RESPONSE),
+            _affected_class(request.text(AFFECTED_CLASS)),
+            _STORE_RSP,
             _short(RESPONDED_TO, request.number(MESSAGE_ID) or 0),
-            _short(DATA_SET_TYPE, NO_DATA_SET),
+            _NO_DATA_SET,
             _short(STATUS, status),
-            _text(COMMENT, comment[:COMMENT_WIDTH], b" "),
+            _text(COMMENT, comment[:COMMENT_WIDTH], b" ") if comment else b"",
             _text(AFFECTED_INSTANCE, request.text(AFFECTED_INSTANCE), b"\0"),
         )
     )
-    body = _ELEMENT.pack(0, 0, 4) + len(body).to_bytes(4, "little") + body
-    return _PDATA.pack(4, 0, len(body) + 6, len(body) + 2, context, 3) + body
+    return _PDATA.pack(4, 0, len(body) + 18, len(body) + 14, context, 3) + _GROUP_LENGTH.pack(0, 0, 4, len(body)) + body
+
+
+@lru_cache(maxsize=256)
+def _affected_class(uid: str) -> bytes:
+    return _text(AFFECTED_CLASS, uid, b"\0")
 
 
 def store_request(context: int, sop_class: str, sop_instance: str, message_id: int) -> bytes:
@@ -108,7 +117,7 @@ def store_request(context: int, sop_class: str, sop_instance: str, message_id: i
 
 
 def _short(element: int, value: int) -> bytes:
-    return _ELEMENT.pack(0, element, 2) + value.to_bytes(2, "little")
+    return _SHORT.pack(0, element, 2, value)
 
 
 def _text(element: int, value: str, padding: bytes) -> bytes:
