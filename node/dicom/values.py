@@ -70,6 +70,8 @@ class Values:
 
     def integer(self, tag: int) -> int | None:
         """Decode IS; out of a 32-bit range, or no number, is None."""
+        if tag not in self._elements:
+            return None
         text = self.text(tag, 16).split("\\")[0].strip()
         try:
             number = int(text)

@@ -23,8 +23,8 @@ DATASET_BYTES = 4 << 20
 as a whole, and as empty items each megabyte costs three seconds and a hundred megabytes of memory."""
 INVALID_INSTANCE, MISTYPED = 0x0117, 0x0212
 """Answers to a C-STORE without SOP Instance UID, or without something else it must have (PS3.7 section 9.1.1.1.9)."""
-CROWD = 2
-"""Connections of this process from which on its time is better spent on another association than on another thread."""
+CROWD = 1
+"""Connections of this process beyond which its time is better spent on another association than on another thread."""
 PDV_COMMAND, PDV_LAST = 1, 2
 """Bits of a PDV's message control header (PS3.8 annex E.2)."""
 

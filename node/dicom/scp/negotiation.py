@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, field
+from functools import lru_cache
+from threading import Lock
 from typing import Any
 
 from pydicom._uid_dict import UID_dictionary
@@ -33,6 +36,8 @@ PLAIN = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2")
 """For services whose messages are decoded: neither pixels to compress, nor a megabyte that inflates to a gigabyte."""
 EITHER_ROLE = frozenset({STORAGE_COMMITMENT})
 """What the node both provides and uses: who reports to it asks for the provider's role (PS3.7 D.3.3.4, PS3.4 J.3.3)."""
+REMEMBERED_BYTES = 1 << 14
+"""Longest request that is remembered: 128 contexts of a few transfer syntaxes, some 100 kB once it is decoded."""
 MAX_CONTEXTS = 128
 """Presentation context IDs are the odd numbers from 1 to 255 (PS3.8 section 9.3.2.2)."""
 
@@ -45,11 +50,15 @@ class Context:
     transfer_syntax: str
 
 
-@dataclass(frozen=True, slots=True)
-class Proposal:
-    """What a peer asks for.
+Answer = tuple[bytes, Mapping[int, Context]]
 
-    ``max_pdu`` is the longest P-DATA-TF that it takes; 0: any.
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Proposal:
+    """What a peer asks for; shared by all associations that ask for the same.
+
+    ``max_pdu`` is the longest P-DATA-TF that it takes; 0: any. ``answers`` are those of :func:`accept`, by its
+    ``max_pdu``.
     """
 
     primitive: Any
@@ -57,6 +66,7 @@ class Proposal:
     called_ae_title: str
     protocol_version: int = 1
     max_pdu: int = 0
+    answers: dict[int, Answer] = field(default_factory=dict)
 
     @property
     def application_context(self) -> str:
@@ -93,24 +103,42 @@ def transfer_syntaxes(abstract_syntax: str) -> tuple[str, ...]:
 def parse(pdu: bytes) -> Proposal:
     """Decode an A-ASSOCIATE-RQ, its head included.
 
+    A request for 128 contexts takes some 10 ms, and its answer as much again. A sender asks for the same each time, so
+    the last requests are remembered.
+
     Raises
     ------
     ProtocolError
         If it is not one.
     """
+    if len(pdu) > REMEMBERED_BYTES:
+        return _parsed(pdu)
+    with _TURN:
+        return _remembered(pdu)
+
+
+_TURN = Lock()
+"""Associations that begin together ask for the same: the second one waits for what the first one learns."""
+
+
+@lru_cache(maxsize=32)
+def _remembered(pdu: bytes) -> Proposal:
+    return _parsed(pdu)
+
+
+def _parsed(pdu: bytes) -> Proposal:
     try:
         request = A_ASSOCIATE_RQ()
         request.decode(pdu)
         primitive = request.to_primitive()
         titles = _title(primitive.calling_ae_title), _title(primitive.called_ae_title)
-        # Read here: the primitive becomes the answer, and then holds the node's own length.
         max_pdu = int(primitive.maximum_length_received or 0)
         return Proposal(primitive, *titles, int(request.protocol_version), max_pdu)
     except Exception as exc:  # whatever pynetdicom's codec stumbles over
         raise ProtocolError("the association request cannot be read") from exc
 
 
-def accept(proposal: Proposal, max_pdu: int) -> tuple[bytes, Mapping[int, Context]]:
+def accept(proposal: Proposal, max_pdu: int) -> Answer:
     """Return the A-ASSOCIATE-AC and the accepted contexts by their id; there may be none.
 
     Raises
@@ -118,7 +146,14 @@ def accept(proposal: Proposal, max_pdu: int) -> tuple[bytes, Mapping[int, Contex
     ProtocolError
         If what is proposed contradicts itself.
     """
-    primitive = proposal.primitive
+    with _TURN:
+        if max_pdu not in proposal.answers:
+            proposal.answers[max_pdu] = _answer(proposal, max_pdu)
+        return proposal.answers[max_pdu]
+
+
+def _answer(proposal: Proposal, max_pdu: int) -> Answer:
+    primitive = copy(proposal.primitive)  # it becomes the answer; another association may be reading the request
     proposed = list(primitive.presentation_context_definition_list)
     if len({cx.context_id for cx in proposed}) != len(proposed) or len(proposed) > MAX_CONTEXTS:
         raise ProtocolError("presentation contexts are proposed twice")

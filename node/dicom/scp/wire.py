@@ -55,6 +55,7 @@ class Wire:
 
     def __init__(self, connection: socket.socket, limits: Limits) -> None:
         self._socket = connection
+        self._secured = isinstance(connection, ssl.SSLSocket)
         self._limits = limits
         self._ahead = bytearray(AHEAD_BYTES)
         self._view = memoryview(self._ahead)
@@ -105,7 +106,9 @@ class Wire:
             target[:count] = self._view[self._start : self._start + count]
             self._start += count
         while count < len(target):
-            count += self._receive(target[count : count + READ_BYTES])
+            piece = target[count : count + READ_BYTES]
+            ends = count + len(piece) == len(target)
+            count += self._receive_on(piece) if ends else self._receive(piece)
 
     def skip(self, count: int, scratch: memoryview) -> None:
         """Read ``count`` bytes and forget them."""
@@ -148,7 +151,7 @@ class Wire:
 
     def _return_after(self, seconds: float) -> None:
         """Have the socket's calls return after that long, so that the limits can be looked at."""
-        if isinstance(self._socket, ssl.SSLSocket):
+        if self._secured:
             self._socket.settimeout(seconds)
             return
         # The system's own limit: Python's would ask poll(2) before each call.
@@ -165,10 +168,18 @@ class Wire:
             self._start, self._end = 0, left
         self._end += self._receive(self._view[self._end :])
 
-    def _receive(self, target: memoryview) -> int:
+    def _receive_on(self, target: memoryview) -> int:
+        """Read into ``target``, and what comes behind it into the look-ahead, which is empty: the next PDU's head."""
+        if self._secured:
+            return self._receive(target)
+        count = self._receive(target, self._view)
+        self._start, self._end = 0, max(0, count - len(target))
+        return min(count, len(target))
+
+    def _receive(self, target: memoryview, *more: memoryview) -> int:
         while True:
             try:
-                count = self._socket.recv_into(target)
+                count = self._socket.recvmsg_into((target, *more))[0] if more else self._socket.recv_into(target)
             except (TimeoutError, BlockingIOError):
                 count = -1
             except OSError as exc:
