@@ -17,7 +17,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 
 from node.dicom import indexer as module
 from node.dicom.headers import HEAD_BYTES, check
-from node.dicom.indexer import Indexer, header_of, known_until
+from node.dicom.indexer import Gathering, Indexer, header_of, known_until
 from node.dicom.instance import InstanceHeader
 from node.dicom.ledger import Ended, Entry, Ledger, LedgerReader, Noted, Stored
 from node.dicom.part10 import file_meta
@@ -334,6 +334,58 @@ def test_it_says_until_when_the_records_know_everything(tell: Tell, indexer: Ind
     indexer.flush()
     eventually("it says so", lambda: known_until(tell.spool.root).timestamp() > began - 1)
     assert known_until(tell.spool.root).timestamp() < time.time() + 1
+
+
+def test_it_says_so_too_while_objects_come_without_a_pause(tell: Tell, indexer: Indexer) -> None:
+    stop = threading.Event()
+
+    def stream() -> None:
+        while not stop.wait(0.01):
+            tell.put(tell.keep())
+
+    sender = threading.Thread(target=stream)
+    sender.start()
+    try:
+        indexer.start()
+        for _ in range(2):  # once could be before the first object
+            moment = time.time()
+            eventually("it says so", lambda moment=moment: known_until(tell.spool.root).timestamp() > moment)  # type: ignore[misc]
+    finally:
+        stop.set()
+        sender.join()
+
+
+def test_entries_are_gathered_while_more_come_and_not_for_ever() -> None:
+    gathering = Gathering(1.0)
+    gathering.begin(100.0)
+    assert not gathering.goes_on(0, 100.1)  # nothing waits: the usual look
+    gathering.begin(100.1)
+    assert [gathering.goes_on(unread, moment) for unread, moment in ((500, 100.2), (900, 100.3), (900, 100.4))] == [
+        True, True, False,
+    ]  # fmt: skip
+    gathering.begin(100.4)
+    assert gathering.goes_on(500, 101.3)
+    assert not gathering.goes_on(900, 101.4)
+
+
+def test_what_streams_in_is_entered_in_few_transactions(
+    records: Records, tell: Tell, indexer: Indexer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[int] = []
+    write = Indexer._write
+
+    def counted(self: Indexer, items: Sequence[Any]) -> None:
+        written.append(len(items))
+        write(self, items)
+
+    monkeypatch.setattr(Indexer, "_write", counted)
+    indexer.start()
+    for _ in range(40):
+        tell.put(tell.keep())
+        time.sleep(0.01)
+    eventually("all are entered", lambda: count(records) == 40)
+    assert len(written) <= 6
+    assert max(written) >= 15
 
 
 def test_several_processes_may_enter_the_same_study_at_once(records: Records, tell: Tell, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
 from node.dicom.headers import check, read, read_excerpt
-from node.dicom.structure import Truncated, peek, scan
+from node.dicom.structure import Element, Truncated, _Scanner, peek, scan
 from node.errors import OverreadError
 from tests.node.dicom.objects import BIG, DEFLATED, EXPLICIT, IMPLICIT, MR, command_for, encoded, image
 
@@ -171,3 +171,63 @@ def test_the_truncated_files_of_pydicom_are_found(real_data: Callable[[str], Pat
         meta, data = read_file(folder / name)
         with pytest.raises(Truncated):
             scan(memoryview(data), implicit=meta.transfer_syntax == IMPLICIT)
+
+
+@pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT, BIG])
+def test_objects_laid_out_alike_share_what_the_walk_over_the_first_one_found(syntax: str) -> None:
+    how = {"implicit": syntax == IMPLICIT, "little": syntax != BIG}
+    first, second = (memoryview(encoded(image(InstanceNumber=number), syntax)) for number in (1, 2))
+    assert scan(first, **how) is scan(second, **how)
+    assert scan(first, **how) == _Scanner(first, how["little"]).top(how["implicit"])
+
+
+def test_one_bit_of_any_header_is_enough_for_another_walk() -> None:
+    data = encoded(image())
+    elements = scan(memoryview(data), implicit=False)
+    for at, start, _, _ in elements.values():
+        for position in range(at, start):
+            other = bytearray(data)
+            other[position] ^= 1
+            assert result(scan, other) == result(walk, other)
+
+
+def test_an_object_with_nested_items_or_a_tag_that_comes_twice_is_walked_each_time() -> None:
+    twice = encoded(image()) + encoded(image())[-12:]
+    for data in (encoded(nested()), twice):
+        try:
+            first = scan(memoryview(data), implicit=False)
+        except Truncated:
+            continue
+        assert scan(memoryview(data), implicit=False) is not first
+
+
+@settings(max_examples=300)
+@given(data=st.data())
+def test_a_remembered_layout_never_tells_anything_else_than_a_walk(data: st.DataObject) -> None:
+    number = data.draw(st.integers(0, 99999))
+    body = bytearray(encoded(image(InstanceNumber=number, SeriesDescription=data.draw(st.text("ab", max_size=8)))))
+    for _ in range(data.draw(st.integers(0, 2))):
+        body[data.draw(st.integers(0, len(body) - 1))] = data.draw(st.integers(0, 255))
+    assert result(scan, body) == result(walk, body)
+
+
+def walk(data: memoryview, *, implicit: bool, little: bool = True) -> Mapping[int, Element]:
+    """Walk, whatever is remembered."""
+    return _Scanner(data, little).top(implicit)
+
+
+def result(find: Callable[..., Mapping[int, Element]], data: bytearray) -> object:
+    """Return the elements, or the refusal."""
+    try:
+        return dict(find(memoryview(data), implicit=False))
+    except OverreadError as exc:
+        return str(exc)
+
+
+def test_the_pieces_of_an_excerpt_that_follow_each_other_are_one() -> None:
+    data = memoryview(encoded(image()))
+    elements = scan(data, implicit=False)
+    tags = tuple(sorted(elements))[:5]
+    ((start, end),) = elements.spans(tags, 1 << 20)
+    assert bytes(data[start:end]) == b"".join(data[elements[tag].at : elements[tag].end] for tag in tags)
+    assert elements.spans((0x7FE00010,), 1) == []

@@ -78,6 +78,18 @@ def test_two_messages_may_share_a_pdu_and_pdus_may_come_together(node: Node) -> 
     assert (kept(node, first), kept(node, second)) == (one, two)
 
 
+def test_large_objects_that_come_without_a_pause_are_kept_apart(node: Node) -> None:
+    """What a read brings of the next PDU, or of the next object, is not lost."""
+    objects = [new(rows) for rows in (4000, 6, 3000, 7000)]
+    stream = b"".join(raw.store(1, uid, data, number, 16378) for number, (uid, data) in enumerate(objects, 1))
+    with raw_association(node) as user:
+        user.send(stream)
+        assert [user.message().status for _ in objects] == [0, 0, 0, 0]
+        user.release()
+    for uid, data in objects:
+        assert kept(node, uid) == data
+
+
 def test_c_echo_between_c_stores_is_answered_in_its_own_context(node: Node) -> None:
     with raw_association(node) as user:
         for number in range(1, 5):
