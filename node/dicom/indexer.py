@@ -127,23 +127,47 @@ class Indexer:
     def _run(self) -> None:
         while True:
             stopping = self._stopping.is_set()
-            began, there = time.time(), self._reader.sizes()
-            count = self._work()
+            count, caught_up = self._round()
             self._rounds += 1
-            if count >= 0 and self._reader.past(there):
-                mark(self._spool, began)
             if count <= 0 and stopping:
                 return
             if stopping and time.monotonic() > self._give_up_at:
                 return  # the ledger stays, and the next start reads it
-            if count < BATCH and not stopping:
+            if (count <= 0 or caught_up) and not stopping:
                 self._rest()
+
+    def _round(self) -> tuple[int, bool]:
+        """Enter one batch, and mark until when the records know everything.
+
+        Returns
+        -------
+        count
+            As :meth:`_work` does.
+        caught_up
+            Whether everything that was there at first has been entered. A batch may be short although there is more:
+            of long lines, fewer are read at once.
+        """
+        count = 0
+        try:
+            began, there = time.time(), self._reader.sizes()
+            count = self._work()
+            caught_up = count >= 0 and self._reader.past(there)
+            if caught_up:
+                mark(self._spool, began)
+        except OSError as exc:
+            self._log.error("how far the index is cannot be told", error=exc)
+            return count, True
+        return count, caught_up
 
     def _rest(self) -> None:
         """Wait for the next look, and as long as entries are better gathered."""
         self._gathering.begin(time.monotonic())
         while not self._wake.wait(POLL_SECONDS):
-            if not self._gathering.goes_on(self._reader.unread(), time.monotonic()):
+            try:
+                unread = self._reader.unread()
+            except OSError:  # the next look says so
+                return
+            if not self._gathering.goes_on(unread, time.monotonic()):
                 return
         self._wake.clear()
 
@@ -204,7 +228,7 @@ class Indexer:
     def _transact(self, items: Sequence[Arrived | Ended | Noted]) -> None:
         carried = {key: set(uids) for key, uids in self._carried.items()}
         with self._records.write() as session:
-            for kind, together in groupby(items, type):
+            for kind, together in groupby(_telling(items, carried), type):
                 _ENTER[kind](session, list(together), carried)
         self._carried = carried
         if len(self._series) > REMEMBERED_SERIES:
@@ -212,13 +236,29 @@ class Indexer:
         self._series.update(item.header.series_uid for item in items if isinstance(item, Arrived))
 
 
+def _telling(items: Sequence[Arrived | Ended | Noted], carried: Container[str]) -> list[Arrived | Ended | Noted]:
+    """Leave out the ends of associations that brought nothing: of those that are only opened there may be thousands."""
+    bringing = {item.association for item in items if isinstance(item, Arrived)}
+    return [
+        item
+        for item in items
+        if not isinstance(item, Ended) or item.association in bringing or item.association in carried
+    ]
+
+
 def mark(spool: Path, moment: float) -> None:
-    """Say that the records know all that was received until then (seconds since the epoch)."""
+    """Say that the records know all that was received until then (seconds since the epoch).
+
+    Raises
+    ------
+    OSError
+        If it cannot be said.
+    """
     path = spool / MARK
     try:
         os.utime(path, (moment, moment))
     except FileNotFoundError:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(FileNotFoundError):  # there is no spool yet
             path.touch(0o600)
             os.utime(path, (moment, moment))
 
@@ -277,17 +317,27 @@ def _arrived(session: Session, items: Sequence[Arrived], carried: dict[str, set[
 def _ended(session: Session, entries: Sequence[Ended], carried: dict[str, set[str]]) -> None:
     """Release the studies of associations that ended; not those that another one is still carrying."""
     for entry in entries:
-        brought = carried.pop(entry.association, set())
-        studies.released(session, brought.difference(*carried.values()), entry.at)
+        brought = carried.pop(entry.association, set()).difference(*carried.values())
+        if brought:
+            studies.released(session, brought, entry.at)
 
 
 def _noted(session: Session, entries: Sequence[Noted], carried: dict[str, set[str]]) -> None:
+    """Write lines of the timeline, with two queries for all of them: a hostile sender leaves thousands in seconds.
+
+    Those that are there already are of a part of the ledger that was read before, and not removed in time.
+    """
+    lines = select(Event.at, Event.kind, Event.text).where(Event.at.in_({entry.at for entry in entries}))
+    there = {(at, kind, text) for at, kind, text in session.execute(lines)}
+    named = {entry.study_uid for entry in entries if entry.study_uid}
+    query = select(Study.uid, Study.id).where(Study.uid.in_(named))
+    known = dict(session.execute(query).all()) if named else {}
     for entry in entries:
-        told = select(Event.id).where(Event.at == entry.at, Event.kind == entry.kind, Event.text == entry.text)
-        if session.scalars(told).first() is not None:
-            continue  # a part of the ledger that was read before, and not removed in time
-        found = session.scalars(select(Study).where(Study.uid == entry.study_uid)).first() if entry.study_uid else None
-        timeline.add(session, entry.kind, entry.text, study=found, level=entry.level, at=entry.at)
+        line = (entry.at, entry.kind, entry.text)
+        if line not in there:
+            there.add(line)
+            found = known.get(entry.study_uid)
+            timeline.add(session, entry.kind, entry.text, study=found, level=entry.level, at=entry.at)
 
 
 _ENTER: dict[type, Callable[..., None]] = {Arrived: _arrived, Ended: _ended, Noted: _noted}

@@ -11,11 +11,11 @@ open the file. They are a patient's: the ledger is for the node's user alone, as
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 import fcntl
 import json
 import os
+import sys
 import threading
 import time
 from binascii import a2b_base64, b2a_base64
@@ -187,12 +187,12 @@ class LedgerReader:
         Raises
         ------
         OSError
-            If a part cannot be read, and no other has entries.
+            If the folder cannot be read; or a part cannot be, and no other has entries.
         """
         found: list[Entry] = []
         broken = 0
         unreadable: OSError | None = None
-        for path in sorted(self._folder.glob("*.jsonl")):
+        for path in sorted(self._parts()):
             try:
                 lines = self._lines(path, limit - len(found))
             except OSError as exc:
@@ -227,11 +227,21 @@ class LedgerReader:
                     del self._offsets[path]
 
     def sizes(self) -> dict[Path, int]:
-        """Return how long each part is now."""
+        """Return how long each part is now; one of which that cannot be told is taken for endless.
+
+        Raises
+        ------
+        OSError
+            If the folder cannot be read.
+        """
         found = {}
-        for path in self._folder.glob("*.jsonl"):
-            with contextlib.suppress(FileNotFoundError):
+        for path in self._parts():
+            try:
                 found[path] = path.stat().st_size
+            except FileNotFoundError:  # read and removed between the two
+                continue
+            except OSError:
+                found[path] = sys.maxsize
         return found
 
     def past(self, sizes: Mapping[Path, int]) -> bool:
@@ -245,6 +255,13 @@ class LedgerReader:
     def idle(self) -> bool:
         """Whether everything that was written has been read."""
         return not self.unread()
+
+    def _parts(self) -> list[Path]:
+        """Return the parts. A folder that cannot be read is not taken for an empty one, as :meth:`Path.glob` does."""
+        try:
+            return [path for path in self._folder.iterdir() if path.suffix == ".jsonl"]
+        except FileNotFoundError:  # nobody has written yet
+            return []
 
     def _lines(self, path: Path, limit: int) -> list[bytes]:
         offset = self._offsets.setdefault(path, 0)

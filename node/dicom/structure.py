@@ -54,14 +54,15 @@ class Elements(dict[int, Element]):
 
     def __init__(self) -> None:
         super().__init__()
-        self._spans: dict[tuple[int, ...], Sequence[tuple[int, int]]] = {}
+        self._spans: dict[tuple[tuple[int, ...], int], Sequence[tuple[int, int]]] = {}
 
     def spans(self, tags: tuple[int, ...], most: int) -> Sequence[tuple[int, int]]:
         """Return begin and end of those elements that are there and whose values have no more than ``most`` bytes."""
-        found = self._spans.get(tags)
+        key = (tags, most)
+        found = self._spans.get(key)
         if found is None:
             there = [element for tag in tags if (element := self.get(tag)) is not None]
-            found = self._spans[tags] = _joined(
+            found = self._spans[key] = _joined(
                 (at, end) for at, start, end, items in there if items is None and end - start <= most
             )
         return found

@@ -55,13 +55,19 @@ class Association:
         """Serve the connection to its end, whatever that is."""
         entry = None
         try:
-            proposal = self._request()
-            rejection = self._judge(proposal)
+            request = self._request()
+            calling, called = negotiation.titles(request)
+            rejection = access.judge(self._port.settings, calling, called, self._address)
+            if rejection is not None:  # nothing else of a stranger's request is decoded
+                self._reject(calling, rejection)
+                return
+            proposal = negotiation.parse(request)
+            rejection = _judge(proposal)
             if rejection is None:
-                entry = self._port.admission.enter(f"{proposal.calling_ae_title}|{self._address}")
+                entry = self._port.admission.enter(f"{calling}|{self._address}")
                 rejection = access.LIMIT_EXCEEDED if entry is None else None
             if rejection is not None:
-                self._reject(proposal, rejection)
+                self._reject(calling, rejection)
             else:
                 self._serve_established(proposal)
         except (PeerGone, PeerSlow):
@@ -77,8 +83,8 @@ class Association:
         self._stopped.set()
         shut(connection, socket.SHUT_RD)
 
-    def _request(self) -> Proposal:
-        """Wait for the association request."""
+    def _request(self) -> bytes:
+        """Wait for the association request, and return it with its head."""
         kind, length = self._wire.next_pdu(ASSOCIATE_SECONDS)
         if kind == ABORT:
             raise PeerGone("the peer aborted")
@@ -86,15 +92,7 @@ class Association:
             raise ProtocolError("the first PDU is no association request", UNEXPECTED)
         if length > ASSOCIATE_BYTES:
             raise ProtocolError("the association request is too long")
-        body = self._wire.read(length)
-        return negotiation.parse(bytes((kind, 0)) + length.to_bytes(4, "big") + body)
-
-    def _judge(self, proposal: Proposal) -> access.Rejection | None:
-        if not proposal.protocol_version & 1:  # PS3.8 section 9.3.2: bit 0, and no other is looked at
-            return access.PROTOCOL_NOT_SUPPORTED
-        if proposal.application_context != negotiation.APPLICATION_CONTEXT:
-            return access.CONTEXT_NOT_SUPPORTED
-        return access.judge(self._port.settings, proposal.calling_ae_title, proposal.called_ae_title, self._address)
+        return bytes((kind, 0)) + length.to_bytes(4, "big") + self._wire.read(length)
 
     def _serve_established(self, proposal: Proposal) -> None:
         """Accept, serve messages, and say how it ended."""
@@ -141,8 +139,7 @@ class Association:
             else:
                 raise ProtocolError("a PDU of a type that does not exist", UNRECOGNISED)
 
-    def _reject(self, proposal: Proposal, rejection: access.Rejection) -> None:
-        title = proposal.calling_ae_title
+    def _reject(self, title: str, rejection: access.Rejection) -> None:
         self._log.warning(
             "association rejected", association=self.name, ae_title=title, peer=self._address, reason=rejection.text
         )
@@ -169,3 +166,11 @@ class Association:
             text = f"An association from {title} at {self._address} was aborted or lost."
             self._port.intake.note("association.lost", text)
         self._port.intake.end(self.name)
+
+
+def _judge(proposal: Proposal) -> access.Rejection | None:
+    if not proposal.protocol_version & 1:  # PS3.8 section 9.3.2: bit 0, and no other is looked at
+        return access.PROTOCOL_NOT_SUPPORTED
+    if proposal.application_context != negotiation.APPLICATION_CONTEXT:
+        return access.CONTEXT_NOT_SUPPORTED
+    return None

@@ -81,9 +81,10 @@ def _parse(data: bytes) -> Mapping[int, bytes]:
 
 def store_answer(context: int, request: CommandSet, status: int, comment: str = "") -> bytes:
     """Return the PDU of a C-STORE-RSP (PS3.7 section 9.3.1.2)."""
+    sop_class = request.text(AFFECTED_CLASS)
     body = b"".join(
         (
-            _affected_class(request.text(AFFECTED_CLASS)),
+            _affected_class(sop_class) if len(sop_class) <= COMMENT_WIDTH else b"",
             _STORE_RSP,
             _short(RESPONDED_TO, request.number(MESSAGE_ID) or 0),
             _NO_DATA_SET,

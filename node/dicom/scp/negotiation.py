@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
-from functools import lru_cache
 from threading import Lock
 from typing import Any
 
@@ -37,7 +36,10 @@ PLAIN = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2")
 EITHER_ROLE = frozenset({STORAGE_COMMITMENT})
 """What the node both provides and uses: who reports to it asks for the provider's role (PS3.7 D.3.3.4, PS3.4 J.3.3)."""
 REMEMBERED_BYTES = 1 << 14
-"""Longest request that is remembered: 128 contexts of a few transfer syntaxes, some 100 kB once it is decoded."""
+"""Longest request that is remembered: 128 contexts of a few transfer syntaxes. Decoded it takes some 100 kB, and half a
+megabyte at worst."""
+TITLES_END = 42
+"""Where the AE titles of a request end, behind head, protocol version and two reserved bytes."""
 MAX_CONTEXTS = 128
 """Presentation context IDs are the odd numbers from 1 to 255 (PS3.8 section 9.3.2.2)."""
 
@@ -58,7 +60,7 @@ class Proposal:
     """What a peer asks for; shared by all associations that ask for the same.
 
     ``max_pdu`` is the longest P-DATA-TF that it takes; 0: any. ``answers`` are those of :func:`accept`, by its
-    ``max_pdu``.
+    ``max_pdu``. ``pdu`` is the request as it came; empty for a long one, which is not remembered.
     """
 
     primitive: Any
@@ -67,6 +69,7 @@ class Proposal:
     protocol_version: int = 1
     max_pdu: int = 0
     answers: dict[int, Answer] = field(default_factory=dict)
+    pdu: bytes = field(default=b"", repr=False)
 
     @property
     def application_context(self) -> str:
@@ -100,30 +103,79 @@ def transfer_syntaxes(abstract_syntax: str) -> tuple[str, ...]:
     return TRANSFER_SYNTAXES if is_storage(abstract_syntax) else ()
 
 
+def titles(pdu: bytes) -> tuple[str, str]:
+    """Return calling and called AE title of an A-ASSOCIATE-RQ, which stand at fixed places (PS3.8 table 9-11).
+
+    Raises
+    ------
+    ProtocolError
+        If it is too short to have them.
+    """
+    if len(pdu) < TITLES_END:
+        raise ProtocolError("the association request is cut off")
+    called, calling = pdu[10:26], pdu[26:TITLES_END]
+    return _title(calling.decode("latin-1")), _title(called.decode("latin-1"))
+
+
 def parse(pdu: bytes) -> Proposal:
     """Decode an A-ASSOCIATE-RQ, its head included.
 
     A request for 128 contexts takes some 10 ms, and its answer as much again. A sender asks for the same each time, so
-    the last requests are remembered.
+    the last ones that were accepted are remembered; who asks like one of them waits for nobody.
 
     Raises
     ------
     ProtocolError
         If it is not one.
     """
-    if len(pdu) > REMEMBERED_BYTES:
-        return _parsed(pdu)
-    with _TURN:
-        return _remembered(pdu)
+    if (known := _ACCEPTED.find(pdu)) is not None:
+        return known
+    with _TURN if len(pdu) <= REMEMBERED_BYTES else _LONG_TURN:
+        return _ACCEPTED.find(pdu) or _parsed(pdu)
 
 
-_TURN = Lock()
-"""Associations that begin together ask for the same: the second one waits for what the first one learns."""
+_TURN, _LONG_TURN = Lock(), Lock()
+"""One request is read at a time, and beside it a long one: strangers who ask at length, all at once, are two threads to
+those who are served, not as many as they are."""
 
 
-@lru_cache(maxsize=32)
-def _remembered(pdu: bytes) -> Proposal:
-    return _parsed(pdu)
+class Accepted:
+    """The last requests that were accepted. Strangers, who are not, fill no memory and push nobody out.
+
+    Parameters
+    ----------
+    most
+        How many are remembered.
+    """
+
+    def __init__(self, most: int = 32) -> None:
+        self._most = most
+        self._known: dict[bytes, Proposal] = {}
+        self._lock = Lock()
+
+    def find(self, pdu: bytes) -> Proposal | None:
+        """Return what was remembered of the same request."""
+        with self._lock:
+            if (known := self._known.pop(pdu, None)) is not None:
+                self._known[pdu] = known  # now the last one that was asked for
+            return known
+
+    def remember(self, proposal: Proposal) -> None:
+        """Remember a request, unless it is a long one; forget the one that was not asked for the longest."""
+        if not proposal.pdu:
+            return
+        with self._lock:
+            self._known[proposal.pdu] = proposal
+            if len(self._known) > self._most:
+                del self._known[next(iter(self._known))]
+
+    def forget(self) -> None:
+        """Forget all."""
+        with self._lock:
+            self._known.clear()
+
+
+_ACCEPTED = Accepted()
 
 
 def _parsed(pdu: bytes) -> Proposal:
@@ -133,7 +185,8 @@ def _parsed(pdu: bytes) -> Proposal:
         primitive = request.to_primitive()
         titles = _title(primitive.calling_ae_title), _title(primitive.called_ae_title)
         max_pdu = int(primitive.maximum_length_received or 0)
-        return Proposal(primitive, *titles, int(request.protocol_version), max_pdu)
+        key = pdu if len(pdu) <= REMEMBERED_BYTES else b""
+        return Proposal(primitive, *titles, int(request.protocol_version), max_pdu, pdu=key)
     except Exception as exc:  # whatever pynetdicom's codec stumbles over
         raise ProtocolError("the association request cannot be read") from exc
 
@@ -146,10 +199,13 @@ def accept(proposal: Proposal, max_pdu: int) -> Answer:
     ProtocolError
         If what is proposed contradicts itself.
     """
-    with _TURN:
+    if (known := proposal.answers.get(max_pdu)) is not None:
+        return known
+    with _TURN if proposal.pdu else _LONG_TURN:
         if max_pdu not in proposal.answers:
             proposal.answers[max_pdu] = _answer(proposal, max_pdu)
-        return proposal.answers[max_pdu]
+    _ACCEPTED.remember(proposal)
+    return proposal.answers[max_pdu]
 
 
 def _answer(proposal: Proposal, max_pdu: int) -> Answer:

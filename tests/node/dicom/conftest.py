@@ -22,6 +22,7 @@ from node.records.schema import Event
 from node.settings import Settings
 from node.storage import Spool
 from tests.peers import eventually
+from tests.stores import empty
 
 JOURNAL = 4 << 20
 
@@ -56,8 +57,7 @@ class Node:
 @contextmanager
 def running(folder: Path, **settings: Any) -> Iterator[Node]:
     """Run a receiver on a free port."""
-    records = Records(f"sqlite:///{folder / 'records.sqlite'}")
-    records.migrate()
+    records = empty(folder / "records.sqlite")
     dicom = {
         "host": "127.0.0.1",
         "port": 0,

@@ -23,10 +23,11 @@ from node.dicom.ledger import Ended, Entry, Ledger, LedgerReader, Noted, Stored
 from node.dicom.part10 import file_meta
 from node.records import studies
 from node.records.engine import Records
-from node.records.schema import Base, Event, Instance, Series, Study
+from node.records.schema import Event, Instance, Series, Study
 from node.storage import Spool
 from tests.node.dicom.objects import DEFLATED, EXPLICIT, command_for, encoded, image
 from tests.peers import eventually
+from tests.stores import fill
 
 
 class Tell:
@@ -53,8 +54,7 @@ class Tell:
 
 @pytest.fixture
 def records(tmp_path: Path) -> Iterator[Records]:
-    store = Records(f"sqlite:///{tmp_path / 'records.sqlite'}", busy_seconds=0.05)
-    Base.metadata.create_all(store.engine)
+    store = fill(Records(f"sqlite:///{tmp_path / 'records.sqlite'}", busy_seconds=0.05))
     yield store
     store.close()
 

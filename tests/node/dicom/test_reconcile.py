@@ -17,19 +17,11 @@ from node.dicom.part10 import file_meta
 from node.dicom.reconcile import Reconciled, reconcile
 from node.records import studies
 from node.records.engine import Records
-from node.records.schema import Base, Event, Instance, Result, Study
+from node.records.schema import Event, Instance, Result, Study
 from node.storage import Spool, dataset_digest
 from tests import factories
 from tests.node.dicom.objects import command_for, encoded, image
 from tests.node.storage.objects import buffer_with
-
-
-@pytest.fixture
-def records(tmp_path: Path) -> Iterator[Records]:
-    store = Records(f"sqlite:///{tmp_path / 'records.sqlite'}")
-    Base.metadata.create_all(store.engine)
-    yield store
-    store.close()
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from node.dicom.scp import negotiation
+from node.dicom.scp import dimse, negotiation
 from node.dicom.scp.wire import ProtocolError
 from tests.node.dicom.objects import EXPLICIT, IMPLICIT, MR
 from tests.node.dicom.scp import raw
@@ -14,13 +14,15 @@ from tests.node.dicom.scp import raw
 
 @pytest.fixture(autouse=True)
 def _nothing_remembered() -> None:
-    negotiation._remembered.cache_clear()
+    negotiation._ACCEPTED.forget()
 
 
 def test_the_same_request_gets_the_same_answer_without_being_read_again() -> None:
-    first, second = negotiation.parse(raw.request()), negotiation.parse(raw.request())
+    first = negotiation.parse(raw.request())
+    answer = negotiation.accept(first, 16384)
+    second = negotiation.parse(raw.request())
     assert first is second
-    assert negotiation.accept(first, 16384) is negotiation.accept(second, 16384)
+    assert negotiation.accept(second, 16384) is answer
     assert negotiation.accept(first, 16384) == negotiation._answer(negotiation._parsed(raw.request()), 16384)
 
 
@@ -42,7 +44,9 @@ def test_a_long_request_is_read_each_time_so_that_strangers_fill_no_memory() -> 
     contexts = {number: (MR, [EXPLICIT, IMPLICIT] * 10) for number in range(1, 255, 2)}
     pdu = raw.request(contexts)
     assert len(pdu) > negotiation.REMEMBERED_BYTES
-    assert negotiation.parse(pdu) is not negotiation.parse(pdu)
+    first = negotiation.parse(pdu)
+    negotiation.accept(first, 16384)
+    assert negotiation.parse(pdu) is not first
 
 
 def test_associations_that_begin_together_are_answered_alike() -> None:
@@ -71,3 +75,24 @@ def test_what_cannot_be_read_or_answered_is_refused_each_time() -> None:
     for _ in range(2):
         with pytest.raises(ProtocolError, match="proposed twice"):
             negotiation.accept(twice, 16384)
+
+
+def test_the_answer_to_a_command_with_a_long_sop_class_leaves_nothing_in_memory() -> None:
+    before = dimse._affected_class.cache_info().currsize
+    command = raw.store_command("1.2.3", sop_class="1" * 1000)
+    answer = dimse.store_answer(1, dimse.CommandSet(command), 0xA900, "no UID")
+    assert b"1111" not in answer
+    assert dimse._affected_class.cache_info().currsize == before
+
+
+@pytest.mark.parametrize("calling", ["CT1", " CT 1 ", "SIXTEEN-LETTERS!"])
+def test_the_titles_can_be_told_before_a_request_is_decoded(calling: str) -> None:
+    pdu = raw.request(calling=calling)
+    proposal = negotiation.parse(pdu)
+    assert negotiation.titles(pdu) == (proposal.calling_ae_title, proposal.called_ae_title)
+    assert negotiation.titles(pdu) == (calling.strip(), "OVERREAD")
+
+
+def test_a_request_without_titles_is_refused() -> None:
+    with pytest.raises(ProtocolError, match="cut off"):
+        negotiation.titles(raw.request()[:41])
