@@ -164,7 +164,8 @@ def _port(name: str, host: str, port: int) -> Check:
 def _models(settings: Settings, wrong: Sequence[str]) -> Check:
     if wrong:
         return Check("rules", False, "; ".join(wrong))
-    return Check("rules", True, f"{len(settings.effective_rules)} rules, every model is known")
+    count = len(settings.effective_rules)
+    return Check("rules", True, f"{count} {'rule' if count == 1 else 'rules'}, every model is known")
 
 
 def _address(url: str) -> tuple[str, int]:

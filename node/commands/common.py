@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import re
 import sys
@@ -89,12 +90,18 @@ def printable(text: str) -> str:
 
 
 def table(columns: list[str], rows: list[list[Any]]) -> None:
-    """Print a table; cells are plain text, never markup."""
+    """Print a table; cells are plain text, never markup, and times whole seconds."""
     from rich.text import Text
 
     view = Table(box=None, header_style="bold", pad_edge=False)
     for column in columns:
         view.add_column(column, overflow="fold")
     for row in rows:
-        view.add_row(*(Text("" if cell is None else printable(str(cell))) for cell in row))
+        view.add_row(*(Text(_shown(cell)) for cell in row))
     out.print(view)
+
+
+def _shown(cell: Any) -> str:
+    if isinstance(cell, dt.datetime):
+        return cell.isoformat(sep=" ", timespec="seconds")
+    return "" if cell is None else printable(str(cell))

@@ -11,13 +11,14 @@ from sqlalchemy.orm import selectinload
 from node.commands.common import ConfigOption, JsonOption, dump, out, records, table, told
 from node.errors import OverreadError
 from node.records import results
-from node.records.schema import Delivery
+from node.records.schema import Delivery, Result
 from node.records.states import DeliveryState
 
 app = typer.Typer(no_args_is_help=True, help="Deliveries: list, send again.")
 DestinationOption = Annotated[str | None, typer.Option(help="Only those to this destination.")]
 COLUMNS = (
-    "id", "kind", "destination", "state", "attempts", "status", "reason", "next_at", "accepted_at", "committed_at",
+    "id", "study", "kind", "destination", "state", "attempts", "status", "reason", "next_at", "accepted_at",
+    "committed_at",
 )  # fmt: skip
 
 
@@ -34,7 +35,12 @@ def list_deliveries(
     """List deliveries, newest first: state, the other side's status and comment, and when it is tried again."""
     if failed and state not in (None, DeliveryState.FAILED):
         raise OverreadError("--failed is --state failed: give one of them")
-    query = select(Delivery).options(selectinload(Delivery.result)).order_by(Delivery.id.desc()).limit(limit)
+    query = (
+        select(Delivery)
+        .options(selectinload(Delivery.result).selectinload(Result.job))
+        .order_by(Delivery.id.desc())
+        .limit(limit)
+    )
     if failed or state is not None:
         query = query.where(Delivery.state == (DeliveryState.FAILED if failed else state))
     if destination is not None:
@@ -71,7 +77,12 @@ def retry(
 
 
 def _row(row: Delivery) -> dict[str, Any]:
-    values = {"kind": row.result.kind, "uid": row.result.uid, "state": row.state.value}
+    values = {
+        "study": row.result.job.study_fk,
+        "kind": row.result.kind,
+        "uid": row.result.uid,
+        "state": row.state.value,
+    }
     found = values | {column: getattr(row, column) for column in COLUMNS if column not in values}
     waits = row.state in results.WAITING
     return found | {"next_at": row.next_at if waits else None, "commitment_at": row.commit_at}

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from node.commands.common import JsonOption, dump, err, out, told
 from node.dicom.files import collect
 from node.dicom.sender import SendOutcome, send
-from node.errors import OverreadError
+from node.errors import DeliveryError, OverreadError
 
 ADDRESS = re.compile(r"(?P<ae>[^@]{1,16})@(?P<host>\[[0-9A-Fa-f:]+\]|[^:@]+):(?P<port>\d{1,5})")
 
@@ -45,10 +45,20 @@ def send_files(
     outcomes: list[SendOutcome] = []
     with Progress(*columns, console=err, disable=json) as progress:
         task = progress.add_task(f"C-STORE to {ae_title}", total=len(found.files))
-        for outcome in send(found.files, host, port, called_ae=ae_title, calling_ae=calling, timeout=timeout):
-            outcomes.append(outcome)
-            progress.advance(task)
+        try:
+            for outcome in send(found.files, host, port, called_ae=ae_title, calling_ae=calling, timeout=timeout):
+                outcomes.append(outcome)
+                progress.advance(task)
+        except DeliveryError as exc:
+            raise OverreadError(_with_advice(exc, calling)) from exc
     _report(outcomes, found.skipped, json)
+
+
+def _with_advice(error: DeliveryError, calling: str) -> str:
+    """Say what to do where the peer does not let our AE title in (PS3.8 table 9-21, reason 3)."""
+    if "calling ae title not recognised" not in str(error):
+        return str(error)
+    return f"{error}: it does not let {calling} in from here; --calling names an AE title that it knows"
 
 
 def _existing(text: str) -> Path:

@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from pynetdicom.ae import ApplicationEntity
+from pynetdicom.sop_class import MRImageStorage  # type: ignore[attr-defined]
 from sqlalchemy import select
 
 from models import catalog
@@ -234,6 +237,34 @@ def test_sending_to_nobody_is_an_error_of_one_line(tmp_path: Path) -> None:
     said = run("send", folder, "NOBODY@127.0.0.1:1", "--json")
     assert said.exit_code == 2
     assert "127.0.0.1" in said.stderr
+
+
+def test_who_is_not_let_in_is_told_how_to_name_an_ae_title_that_is(tmp_path: Path) -> None:
+    folder = tmp_path / "study"
+    run("simulate", "study", folder)
+    strict = ApplicationEntity("STRICT")
+    strict.require_calling_aet = ["KNOWN"]
+    strict.add_supported_context(MRImageStorage)
+    server = strict.start_server(("127.0.0.1", 0), block=False)
+    assert server is not None
+    try:
+        said = run("send", folder, f"STRICT@127.0.0.1:{server.server_address[1]}", "--json")
+    finally:
+        server.shutdown()
+    assert said.exit_code == 2
+    assert "does not let OVERREAD in from here; --calling names" in said.stderr
+
+
+def test_times_of_a_list_are_whole_seconds_and_a_delivery_names_its_study(
+    config: Path, store: Records, tmp_path: Path
+) -> None:
+    with store.write() as session:
+        job = factories.job(session, factories.study(session))
+        factories.result(session, job, tmp_path, "1.9", ["pacs"])
+    head, row = run("delivery", "list", "--config", config).stdout.splitlines()
+    assert head.split()[:3] == ["id", "study", "kind"]
+    assert row.split()[1] == "1"
+    assert re.search(r" \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\+00:00", row)
 
 
 def test_check_tells_what_is_not_well(config: Path, tmp_path: Path) -> None:

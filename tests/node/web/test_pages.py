@@ -45,6 +45,22 @@ def test_the_worklist_shows_findings_in_short_and_where_deliveries_stand(client:
         assert part in text
 
 
+def test_why_a_study_counts_as_whole_is_on_its_page_and_not_in_the_worklist(client: TestClient, seeded: Seeded) -> None:
+    worklist = client.get("/").text
+    assert "released and quiet for 3 s" not in worklist
+    assert "the model ran out of memory" in worklist
+    assert "<dt>Completeness</dt><dd>released and quiet for 3 s</dd>" in client.get(f"/studies/{seeded.done}").text
+
+
+def test_a_study_that_later_images_opened_again_says_how_often(
+    client: TestClient, seeded: Seeded, records: Records
+) -> None:
+    assert "Reopened by later images" not in client.get(f"/studies/{seeded.done}").text
+    with records.write() as session:
+        session.get_one(Study, seeded.done).generation = 3
+    assert "<dt>Reopened by later images</dt><dd>2 times</dd>" in client.get(f"/studies/{seeded.done}").text
+
+
 def test_no_address_on_any_page_holds_patient_data(client: TestClient, seeded: Seeded) -> None:
     for path in ("/", f"/studies/{seeded.done}", "/operations"):
         addresses = re.findall(r'(?:href|src|action|hx-get|hx-post|sse-connect)="([^"]*)"', client.get(path).text)
@@ -130,6 +146,16 @@ def test_the_facts_of_a_note_are_marked_by_how_they_are_meant(client: TestClient
         ("negated", "stroke"),
         ("family", "dementia"),
     ]
+
+
+def test_a_note_about_another_examination_is_shown_as_one_that_was_not_used(
+    client: TestClient, seeded: Seeded, records: Records
+) -> None:
+    assert "about another examination" not in client.get(f"/studies/{seeded.done}").text
+    with records.write() as session:
+        session.scalars(select(Note)).first().accession_number = "A-77"  # type: ignore[union-attr]
+    text = client.get(f"/studies/{seeded.done}").text
+    assert "about another examination (A-77): not used in this assessment" in text
 
 
 def test_a_note_is_shown_word_for_word(client: TestClient, seeded: Seeded) -> None:
@@ -302,6 +328,14 @@ def test_the_operations_page_shows_what_the_node_is_doing(client: TestClient) ->
         assert part in text
     assert "MSH|broken" not in text
     assert not [word for word in SECRET_WORDS if word in text]
+
+
+def test_what_failed_stands_above_the_models_whose_limits_are_folded(client: TestClient) -> None:
+    text = client.get("/operations").text
+    assert text.index("Messages that failed") < text.index("<h2>Models</h2>")
+    folded = re.search(r"<details id=\"limits-[^\"]+\" hx-preserve=\"true\">(.*?)</details>", text, re.S)
+    assert folded
+    assert "Adults only." in folded.group(1)
 
 
 def test_scripts_get_the_same_as_json(client: TestClient, seeded: Seeded) -> None:
