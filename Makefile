@@ -13,6 +13,8 @@ CAMPAIGN_OPTIONS ?=
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
+# On a terminal pip shows its progress.
+PIP_SHOWS := $(shell test -t 2 || echo --quiet)
 
 .PHONY: help demo test check format bench bench-pipeline bench-runtime bench-reading bench-receive bench-results bench-delivery bench-hl7 bench-notes campaigns campaign-kill campaign-fuzz campaign-torture campaign-hl7 clean
 
@@ -28,8 +30,9 @@ help:
 $(VENV)/.node: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Overread needs Python 3.11 or newer: make PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) install --quiet --constraint constraints.txt $(TORCH_OPTIONS) torch
-	$(PIP) install --quiet --constraint constraints.txt --editable .
+	@echo "Installing torch into $(VENV), then the rest: minutes, and with a CUDA build some gigabytes (README: the CPU build)."
+	$(PIP) install $(PIP_SHOWS) --constraint constraints.txt $(TORCH_OPTIONS) torch
+	$(PIP) install $(PIP_SHOWS) --constraint constraints.txt --editable .
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.node

@@ -289,8 +289,8 @@ class Triage:
 class Assessment:
     """What images and record say together.
 
-    ``missing`` names what was not there and would have mattered ("no note", "no creatinine"); ``follow_up`` what the
-    rules that apply recommend, each with its source in brackets.
+    ``missing`` names what was not there and would have mattered ("no creatinine", "age not known"); ``follow_up``
+    what the rules that apply recommend, each with its source in brackets.
     """
 
     links: tuple[Link, ...] = ()

@@ -53,8 +53,8 @@ def missing(case: Case, graph: Graph, scores: Iterable[Score]) -> tuple[str, ...
     Returns
     -------
     tuple of str
-        Short phrases: "no note", "no laboratory value: D-dimer", "CURB-65: urea". Nothing for images without findings.
-        Of a record that is withheld it says why, and not what it may hold.
+        Short phrases: "age not known", "no laboratory value: D-dimer", "CURB-65: urea". Nothing for images without
+        findings. Of a record that is withheld it says why, and not what it may hold.
     """
     withheld = (case.withheld,) if case.withheld else ()
     if not case.findings:
@@ -81,7 +81,7 @@ def _edges(case: Case, graph: Graph) -> tuple[Edge, ...]:
 def _record(case: Case, edges: tuple[Edge, ...], graph: Graph) -> Iterator[str]:
     kinds = {graph.nodes[edge.subject].kind for edge in edges}
     if not case.facts and kinds - {NodeKind.LAB, NodeKind.DEMOGRAPHIC}:
-        yield "no note"
+        yield "no note about this examination"
     subjects = {edge.subject for edge in edges}
     if case.demographics.age is None and "age" in subjects:
         yield "age not known"

@@ -14,9 +14,10 @@ from node.decide.rules import base_name, pinned_version
 from node.errors import OverreadError
 from node.records import assessed, attention, evidence, expectations, jobs, timeline
 from node.records.assessed import Assessed, Doubt
+from node.records.notes import notes_for_study
 from node.records.schema import Expectation, Job, Shortfall, Study
 
-app = typer.Typer(no_args_is_help=True, help="Studies: list, show, run again, take as they are.")
+app = typer.Typer(no_args_is_help=True, help="Studies: list, show, run again, take as they are, decide whose they are.")
 StudyArgument = Annotated[str, typer.Argument(help="The study's number in the worklist, or its Study Instance UID.")]
 
 
@@ -126,7 +127,7 @@ def details(session: Session, study: Study) -> dict[str, Any]:
         "triage": _triage(study),
         "assessments": [_assessment(row) for row in assessed.assessments(session, study.id) if row.assessment],
         "identity": _identity(assessed.doubt(session, study)),
-        "notes": assessed.notes(session, study),
+        "notes": len(notes_for_study(session, study)),
         **shortfall(session.get(Shortfall, study.id)),
         "expectations": [_expectation(item) for item in expectations.of_study(session, study.uid)],
         "jobs": [_job(job) for job in study.jobs],

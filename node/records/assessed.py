@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from node.records import identity, patients, results
-from node.records.schema import Delivery, Job, Note, Result, Study
-from node.records.states import DeliveryState, JobState, NoteState
+from node.records import identity, results
+from node.records.schema import Delivery, Job, Result, Study
+from node.records.states import DeliveryState, JobState
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,14 +98,6 @@ def doubt(session: Session, study: Study) -> Doubt | None:
     if row is None:
         return None
     return Doubt(list(row.attributes), row.found_at, row.resolution, identity.in_question(session, study))
-
-
-def notes(session: Session, study: Study) -> int:
-    """Return how many notes of a study's patient there are, under whichever number they came, withdrawn ones apart."""
-    query = select(func.count(Note.id)).where(
-        Note.patient_fk.in_(patients.same_person(session, study.patient)), Note.state != NoteState.WITHDRAWN
-    )
-    return session.scalar(query) or 0
 
 
 def prediction_of(session: Session, study_id: int, job_id: str) -> str:

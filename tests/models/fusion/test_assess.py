@@ -80,7 +80,7 @@ def test_without_any_record_the_images_are_assessed_and_what_was_missing_is_name
 
     assert found.triage.critical
     assert (found.links, found.conflicts) == ((), ())
-    assert "no note" in found.missing
+    assert "no note about this examination" in found.missing
     assert "age not known" in found.missing
     assert any(item.startswith("no value of: ") and "INR" in item for item in found.missing)
     assert found.follow_up

@@ -24,7 +24,7 @@ def rule(case: Case) -> Assessment:
     known = [f"note {item.fact.code.value}" for item in case.facts]
     known += [f"value {item.code.value} {item.value}" for item in case.observations if item.code.value != "noise"]
     known += [f"prior {item.study_uid[-1]}" for item in case.priors]
-    missing = (case.withheld,) if case.withheld else () if case.facts else ("no note",)
+    missing = (case.withheld,) if case.withheld else () if case.facts else ("no note about this examination",)
     urgent = any(item.fact.code.value == "I60" for item in case.facts)
     triage = Triage(Priority.STAT, ("a note speaks of bleeding",)) if urgent else Triage(Priority.ROUTINE)
     age = "" if case.demographics.age is None else f"age {case.demographics.age:g} {case.demographics.sex}"
@@ -53,11 +53,11 @@ def test_without_notes_and_values_everything_works_and_says_what_was_missing(off
     office.build()
     assert office.job().state is JobState.DONE
     assert status(office) == ["P"]
-    assert said(office, "MISSING") == ["no note"]
+    assert said(office, "MISSING") == ["no note about this examination"]
     assert said(office, "ASSESSMENT-SUMMARY") == ["age 76 F"], "of the images, since the record does not know"
     report = dcmread(office.context.root / office.results("sr")[-1].path)
-    assert "no note" in str(report)
-    assert office.job().assessment["missing"] == ["no note"]
+    assert "no note about this examination" in report.to_json()
+    assert office.job().assessment["missing"] == ["no note about this examination"]
     assert office.study().triage == {"priority": "ROUTINE", "reasons": [], "critical": False}
 
 
@@ -98,7 +98,7 @@ def test_a_withdrawn_note_corrects_the_report(office: Office) -> None:
     office.look_again()
     assert status(office) == ["P", "C"]
     assert not said(office, "NOTE-PROBLEM")
-    assert said(office, "MISSING") == ["no note"]
+    assert said(office, "MISSING") == ["no note about this examination"]
 
 
 def test_values_that_change_the_assessment_correct_the_report_and_others_leave_no_trace(office: Office) -> None:
