@@ -15,6 +15,7 @@ from xdist.remote import Producer
 from node.records.engine import Records
 from tests.postgresql import find_programs, serving
 from tests.scheduling import Together, longest_first
+from tests.stores import empty
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -92,23 +93,9 @@ def postgresql() -> Iterator[str]:
         yield url
 
 
-@pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give the file of an empty record store, to be copied: a migration takes longer than most tests."""
-    path = tmp_path_factory.mktemp("records") / "migrated.sqlite"
-    store = Records(f"sqlite:///{path}")
-    store.migrate()
-    with store.engine.connect() as connection:
-        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-    store.close()
-    return path
-
-
 @pytest.fixture
-def records(tmp_path: Path, migrated: Path) -> Iterator[Records]:
+def records(tmp_path: Path) -> Iterator[Records]:
     """Give an empty record store."""
-    path = tmp_path / "records.sqlite"
-    shutil.copyfile(migrated, path)
-    store = Records(f"sqlite:///{path}")
+    store = empty(tmp_path / "records.sqlite")
     yield store
     store.close()

@@ -17,6 +17,7 @@ from node.records import jobs, patients, results
 from node.records.schema import Delivery, Event, Fact, Instance, Job, Note, Observation, Result, Series, Study, now
 from node.records.states import JobState, NoteState, StudyState
 from node.settings import Destination, NodeSection, Settings
+from tests.stores import fill
 from tests.workers.synthetic import CARD, Phantom, prediction_for, single_frames, write
 from workers import predictions, tasks
 from workers.context import Context
@@ -31,8 +32,7 @@ class Office:
     def __init__(self, root: Path, *destinations: Destination) -> None:
         settings = Settings(node=NodeSection(root=root), destinations=destinations)
         self.context = Context(settings, "worker")
-        self.records = self.context.records
-        self.records.migrate()
+        self.records = fill(self.context.records)
 
     def close(self) -> None:
         self.records.close()

@@ -11,6 +11,7 @@ from node.records.schema import Event, Job, Note, Study
 from node.records.states import JobState, NoteState, StudyState
 from node.settings import NodeSection, Settings
 from tests import factories
+from tests.stores import fill
 from workers import app, tasks
 from workers.context import Context
 
@@ -18,7 +19,7 @@ from workers.context import Context
 @pytest.fixture
 def context(tmp_path: Path) -> Iterator[Context]:
     found = Context(Settings(node=NodeSection(root=tmp_path)), "worker")
-    found.records.migrate()
+    fill(found.records)
     yield found
     found.records.close()
 

@@ -9,6 +9,7 @@ from typer.testing import CliRunner, Result
 
 from node.cli import app
 from node.records.engine import Records
+from tests.stores import empty
 
 
 @pytest.fixture
@@ -22,9 +23,7 @@ def config(tmp_path: Path) -> Path:
 @pytest.fixture
 def store(tmp_path: Path) -> Records:
     """Return the records of that root."""
-    records = Records(f"sqlite:///{tmp_path / 'data' / 'overread.sqlite'}")
-    records.migrate()
-    return records
+    return empty(tmp_path / "data" / "overread.sqlite")
 
 
 def run(*words: str | Path) -> Result:

@@ -12,12 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from node.records import notes, orders, patients
-from node.records.engine import Records
 from node.records.merges import roots
 from node.records.schema import Job, Note, Order, Patient, Series, Study
 from node.records.states import JobState, MessageState, StudyState
 from tests.node.hl7 import seed
 from tests.node.hl7.conftest import Desk
+from tests.stores import empty
 
 Write = Callable[..., bytes]
 
@@ -235,8 +235,7 @@ def test_everyone_has_one_survivor_who_survives(statements: list[tuple[int, int]
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     """Give a desk for many examples, each with an authority of its own."""
     root: Path = tmp_path_factory.mktemp("merges")
-    store = Records(f"sqlite:///{root / 'records.sqlite'}")
-    store.migrate()
+    store = empty(root / "records.sqlite")
     desk = Desk(store, root)
     yield desk
     desk.processor.close()

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from node.records.engine import Records
 from tests.node.hl7.landing import landed, rows_of
+from tests.stores import empty
 
 PID = "PID|1||4711^^^HOSP||Doe^Jane||19700102|F"
 FIRST = dt.datetime(2026, 1, 1, 12, tzinfo=dt.UTC)
@@ -22,8 +23,7 @@ EXAMPLES = settings(max_examples=25, deadline=None, suppress_health_check=[Healt
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Records]:
     """Give a record store that no example changes: each takes its work back."""
-    records = Records(f"sqlite:///{tmp_path_factory.mktemp('any') / 'records.sqlite'}")
-    records.migrate()
+    records = empty(tmp_path_factory.mktemp("any") / "records.sqlite")
     yield records
     records.close()
 

@@ -22,6 +22,7 @@ from tests.node.hl7 import second_reader
 from tests.node.hl7.landing import RECEIVED, landed, rows_of
 from tests.node.hl7.second_reader import Part
 from tests.node.hl7.test_real_messages import REFUSED
+from tests.stores import empty
 
 pytestmark = pytest.mark.data
 
@@ -34,8 +35,7 @@ NO_ORDER = ("ODS", "RQD", "RXO")
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Records]:
     """Give a record store that no message changes."""
-    records = Records(f"sqlite:///{tmp_path_factory.mktemp('fields') / 'records.sqlite'}")
-    records.migrate()
+    records = empty(tmp_path_factory.mktemp("fields") / "records.sqlite")
     yield records
     records.close()
 

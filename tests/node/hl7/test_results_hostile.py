@@ -14,6 +14,7 @@ from node.hl7 import inbound
 from node.records.engine import Records
 from node.settings import Hl7Section
 from tests.node.hl7.landing import landed
+from tests.stores import empty
 
 SKELETONS = {
     "ORM^O01": ("PID", "PV1", "ORC", "TQ1", "OBR", "SPM", "ZDS", "ORC", "OBR", "RXO"),
@@ -47,8 +48,7 @@ odd = st.one_of(
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Records]:
     """Give a record store that no message changes."""
-    records = Records(f"sqlite:///{tmp_path_factory.mktemp('hostile') / 'records.sqlite'}")
-    records.migrate()
+    records = empty(tmp_path_factory.mktemp("hostile") / "records.sqlite")
     yield records
     records.close()
 

@@ -28,10 +28,12 @@ def test_several_processes_may_migrate_at_once(tmp_path: Path) -> None:
     assert [process.returncode for process in processes] == [0, 0, 0], said
 
 
-def test_a_commit_survives_a_power_cut(records: Records) -> None:
+def test_a_commit_survives_a_power_cut(tmp_path: Path) -> None:
+    records = Records(f"sqlite:///{tmp_path / 'records.sqlite'}")
     with records.engine.connect() as connection:
         assert connection.execute(text("PRAGMA synchronous")).scalar() == 2  # FULL
         assert connection.execute(text("PRAGMA journal_mode")).scalar() == "wal"
+    records.close()
 
 
 def test_an_error_rolls_everything_back(records: Records) -> None:

@@ -17,6 +17,7 @@ from node.settings import Settings
 from node.simulator.ris import Person, admit, labs, note
 from tests.campaigns.traffic_reports import oru_lines, sr_lines
 from tests.campaigns.traffic_state import differences, state
+from tests.stores import empty
 
 STUDY = "2.25.1"
 MESSAGE = (
@@ -97,8 +98,7 @@ def test_the_order_of_patients_makes_no_difference_and_a_value_does(tmp_path: Pa
     }
     found = {}
     for name, order in {"ab": ("A1", "B2"), "ba": ("B2", "A1"), "a": ("A1",), "changed": ("A1", "B2")}.items():
-        records = Records(f"sqlite:///{tmp_path / name}.sqlite")
-        records.migrate()
+        records = empty(tmp_path / f"{name}.sqlite")
         for person in order:
             raws = messages[person]
             if name == "changed" and person == "B2":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -35,8 +34,7 @@ def header(**changes: Any) -> Dataset:
 
 
 @pytest.fixture
-def office(tmp_path: Path, migrated: Path) -> Iterator[Office]:
-    shutil.copy(migrated, tmp_path / "overread.sqlite")
+def office(tmp_path: Path) -> Iterator[Office]:
     made = Office(tmp_path)
     made.inferred()
     yield made

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from node.records.schema import Delivery, Instance, Job, Order, Patient, Result,
 from node.records.states import JobState, StudyState
 from node.settings import Destination, NodeSection, ResultKind, Settings
 from node.simulator import studies
+from tests.stores import fill
 from workers import tasks
 from workers.context import Context
 from workers.results import BUILDERS
@@ -30,17 +32,35 @@ DESTINATIONS = (
 )
 
 
+JOB = "job"
+
+
+def open_context(root: Path) -> Context:
+    return Context(Settings(node=NodeSection(root=root), destinations=DESTINATIONS), "worker")
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the root of a node that has built the results of a generated study once, to be copied."""
+    context = open_context(tmp_path_factory.mktemp("built"))
+    fill(context.records)
+    _add_job(context)
+    tasks.infer(context, JOB)
+    tasks.build(context, JOB)
+    context.records.close()
+    return context.root
+
+
 @pytest.fixture
-def context(tmp_path: Path) -> Iterator[Context]:
-    found = Context(Settings(node=NodeSection(root=tmp_path), destinations=DESTINATIONS), "worker")
-    found.records.migrate()
+def context(built: Path, tmp_path: Path) -> Iterator[Context]:
+    """A worker of a node with the results of one job."""
+    found = open_context(shutil.copytree(built, tmp_path / "root"))
     yield found
     found.records.close()
 
 
-@pytest.fixture
-def job(context: Context) -> str:
-    """A generated study in the spool with a job on it."""
+def _add_job(context: Context) -> None:
+    """Put a generated study into the spool with a job on it."""
     made = studies.generate(3)
     with context.records.write() as session:
         study = Study(uid=made.study_uid, patient=Patient(patient_id="P1"), state=StudyState.ANALYSING, generation=1)
@@ -57,12 +77,10 @@ def job(context: Context) -> str:
         session.add(study)
         session.flush()
         row = Job(
-            id="job", study=study, series=series, model="hippocampus", rule="r", input_digest="d", destinations=[],
+            id=JOB, study=study, series=series, model="hippocampus", rule="r", input_digest="d", destinations=[],
             state=JobState.QUEUED, attempts=0, findings=[], warnings=[],
         )  # fmt: skip
         session.add(row)
-    tasks.infer(context, "job")
-    return "job"
 
 
 def rows(context: Context) -> list[Result]:
@@ -76,10 +94,7 @@ def queued(context: Context, destination: str) -> Counter[tuple[str, str]]:
         return Counter((kind, profile) for kind, profile in session.execute(query))
 
 
-def test_every_destination_gets_its_kinds_in_its_form_and_a_repetition_changes_nothing(
-    context: Context, job: str
-) -> None:
-    tasks.build(context, job)
+def test_every_destination_gets_its_kinds_in_its_form_and_a_repetition_changes_nothing(context: Context) -> None:
     everything = queued(context, "all")
     assert {kind for kind, _ in everything} == {*EVERYTHING, "oru"}
     assert {profile for _, profile in everything} == {""}
@@ -88,13 +103,12 @@ def test_every_destination_gets_its_kinds_in_its_form_and_a_repetition_changes_n
     assert queued(context, "ris") == {("oru", ""): 1}
     before = {row.uid: row.sha256 for row in rows(context)}
     with context.records.write() as session:
-        jobs.step(session.get_one(Job, job), JobState.INFERRED)
-    tasks.build(context, job)
+        jobs.step(session.get_one(Job, JOB), JobState.INFERRED)
+    tasks.build(context, JOB)
     assert {row.uid: row.sha256 for row in rows(context)} == before
 
 
-def test_reports_refer_to_the_segmentations_of_their_own_form(context: Context, job: str) -> None:
-    tasks.build(context, job)
+def test_reports_refer_to_the_segmentations_of_their_own_form(context: Context) -> None:
     segs: dict[str, set[str]] = {}
     for row in rows(context):
         if row.kind == "seg":
@@ -109,45 +123,40 @@ def test_reports_refer_to_the_segmentations_of_their_own_form(context: Context, 
             assert named == segs[row.profile]
 
 
-def test_a_kind_that_a_destination_asks_for_later_is_built_from_the_same_prediction(context: Context, job: str) -> None:
-    tasks.build(context, job)
+def test_a_kind_that_a_destination_asks_for_later_is_built_from_the_same_prediction(context: Context) -> None:
     count = len(rows(context))
     more = Destination(name="more", kind="folder", path=Path("more"), segmentation="fractional")
     context.settings = context.settings.model_copy(update={"destinations": (*DESTINATIONS, more)})
     with context.records.write() as session:
-        jobs.step(session.get_one(Job, job), JobState.INFERRED)
-    tasks.build(context, job)
+        jobs.step(session.get_one(Job, JOB), JobState.INFERRED)
+    tasks.build(context, JOB)
     assert queued(context, "more") == {("seg", "fractional"): 1, ("sr", "fractional"): 1}
     assert len(rows(context)) == count + 2
 
 
-def test_a_destination_that_is_new_gets_the_segmentation_that_its_first_report_names(
-    context: Context, job: str
-) -> None:
-    tasks.build(context, job)
+def test_a_destination_that_is_new_gets_the_segmentation_that_its_first_report_names(context: Context) -> None:
     late = Destination(name="late", kind="folder", path=Path("late"))
     context.settings = context.settings.model_copy(update={"destinations": (*DESTINATIONS, late)})
     with context.records.write() as session:
-        row = session.get_one(Job, job)
+        row = session.get_one(Job, JOB)
         row.study.order = Order(patient=row.study.patient, accession_number="A1", reason="forgetful")
         jobs.step(row, JobState.INFERRED)
     before = queued(context, "all")
-    tasks.build(context, job)
+    tasks.build(context, JOB)
     assert queued(context, "late") == {("seg", ""): 1, ("sr", ""): 1, ("oru", ""): 1}
     assert queued(context, "all") - before == {("sr", ""): 1, ("pdf", ""): 1, ("oru", ""): 1}, "nothing goes twice"
 
 
 def test_a_note_makes_new_documents_and_leaves_pictures_and_maps_alone(
-    context: Context, job: str, monkeypatch: pytest.MonkeyPatch
+    context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tasks.build(context, job)
     before = {row.uid for row in rows(context)}
     monkeypatch.setitem(BUILDERS, "pm", lambda *_: pytest.fail("built again"))
     with context.records.write() as session:
-        row = session.get_one(Job, job)
+        row = session.get_one(Job, JOB)
         row.study.order = Order(patient=row.study.patient, accession_number="A1", reason="forgetful")
         jobs.step(row, JobState.INFERRED)
-    tasks.build(context, job)
+    tasks.build(context, JOB)
     new = [row for row in rows(context) if row.uid not in before]
     assert Counter((row.kind, row.profile) for row in new) == Counter(
         [("sr", ""), ("pdf", ""), ("oru", ""), ("sr", "labelmap"), ("sr", "empty+split")]

@@ -23,7 +23,7 @@ from pydicom import dcmread
 from pydicom.errors import InvalidDicomError
 
 from models import catalog
-from models.contracts import InputDeclined, InputRequirements
+from models.contracts import InputDeclined, InputKind, InputRequirements, Model
 from tests.conftest import data_root
 from tests.workers.results.built import PROFILES, Object, full_input, objects
 from workers.errors import SeriesRefused
@@ -91,9 +91,10 @@ def found(
         peer(program)
     result = Found()
     with ThreadPoolExecutor(os.cpu_count()) as pool:
+        models = _models()
         for name, paths, loaded in _suitable():
             result.series.append(name)
-            for title, inp in _inputs(loaded, paths):
+            for title, inp in _inputs(loaded, paths, models):
                 folder = tmp_path_factory.mktemp("series")
                 _judge(result, f"{name} {title}", inp, paths, folder, pool)
                 for path in folder.iterdir():
@@ -125,11 +126,16 @@ def _series() -> Mapping[tuple[str, str], dict[str, Path]]:
     return series
 
 
-def _inputs(loaded: LoadedSeries, paths: list[Path]) -> Iterator[tuple[str, ResultInput]]:
+def _models() -> dict[str, Model]:
+    """Load the shipped models that take volumes."""
+    kinds = {name: catalog.card(name).requirements.kind for name in catalog.names()}
+    return {name: catalog.load(name, "cpu") for name, kind in kinds.items() if kind is InputKind.VOLUME}
+
+
+def _inputs(loaded: LoadedSeries, paths: list[Path], models: Mapping[str, Model]) -> Iterator[tuple[str, ResultInput]]:
     """Give the input of builders with findings made to fit, and with those of each shipped model that takes it."""
     yield "made to fit", full_input(loaded, paths)
-    for name in catalog.names():
-        model = catalog.load(name, "cpu")
+    for name, model in models.items():
         try:
             model.check(loaded.volume)
         except InputDeclined:
@@ -147,12 +153,11 @@ def _judge(
     every = labels.size <= LARGE and modality not in result.in_every_profile
     result.in_every_profile |= {modality} if every else set()
     written = [(item, item.write(folder)) for item in objects(inp, PROFILES if every else FEW)]
-    said = list(pool.map(lambda pair: errors(run(VALIDATORS[0], pair[1])), written))
+    said = pool.map(lambda pair: errors(run(VALIDATORS[0], pair[1])), written)  # while this thread looks for itself
     together = pool.submit(partial(validate_together, [*paths, *(path for _, path in written)]))
     result.objects += len(written)
     result.kinds |= {item.kind for item, _ in written}
-    for (item, path), issues in zip(written, said, strict=True):
-        result.iod += [f"{name} {item.name}: {issue.text}" for issue in issues]
+    for item, path in written:
         result.checklist += [f"{name} {item.name}: {one.rule.id} {one.text}" for one in check(item.dataset())]
         if item.kind == "seg":
             result.segmentations += 1
@@ -162,6 +167,8 @@ def _judge(
         reports = [path for item, path in written if item.kind in ("sr", "kos") and item.profile == DEFAULT]
         for issues in pool.map(lambda path: errors(run(VALIDATORS[1], path)), reports):
             result.templates += [f"{name}: {issue.text}" for issue in issues]
+    for (item, _), issues in zip(written, said, strict=True):
+        result.iod += [f"{name} {item.name}: {issue.text}" for issue in issues]
     result.together += [f"{name}: {issue.text}" for issue in errors(together.result())]
 
 

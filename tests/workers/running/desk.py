@@ -15,6 +15,7 @@ from node.records.schema import Event, Instance, Job
 from node.records.states import JobState, StudyState
 from node.settings import NodeSection, Settings
 from tests import factories
+from tests.stores import fill
 from tests.workers.running.shelf import Shelf
 from tests.workers.synthetic import CARD, HIPPOCAMPUS, Phantom, single_frames, write
 from workers.context import SPOOL, Context
@@ -69,8 +70,7 @@ class Desk:
         self.context.inferrer = self.inferrer
         self.sent: list[str] = []
         self.context.broker.send = lambda task: self.sent.append(task.id)  # type: ignore[method-assign]
-        self.records = self.context.records
-        self.records.migrate()
+        self.records = fill(self.context.records)
 
     def close(self) -> None:
         self.context.close()

@@ -17,6 +17,7 @@ from node.records.schema import Event, Instance, Job
 from node.records.states import JobState, StudyState
 from node.settings import NodeSection, Settings
 from tests import factories
+from tests.stores import fill
 from tests.workers.running.shelf import Shelf
 from tests.workers.stacks import Uneven, single_frames
 from tests.workers.synthetic import CARD, SEGMENTS, write
@@ -48,7 +49,7 @@ class Drawing:
 @pytest.fixture
 def context(tmp_path: Path) -> Iterator[Context]:
     found = Context(Settings(node=NodeSection(root=tmp_path)), "worker")
-    found.records.migrate()
+    fill(found.records)
     yield found
     found.records.close()
 
