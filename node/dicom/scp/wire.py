@@ -15,6 +15,8 @@ from node.errors import OverreadError
 AHEAD_BYTES = 8192
 """Read at once where little is asked for: headers and commands come in one piece, data sets go past this buffer."""
 READ_BYTES = 1 << 20
+QUICK_ACKNOWLEDGEMENT: int | None = getattr(socket, "TCP_QUICKACK", None)
+"""Linux has it."""
 _HEAD = struct.Struct(">BxL")
 _TIMEVAL = struct.Struct("@ll")
 PDV_HEAD = struct.Struct(">LBB")
@@ -189,7 +191,18 @@ class Wire:
             if self._deadline and time.monotonic() > self._deadline:
                 raise PeerSlow("the peer took too long")
             if count > 0:
+                self._acknowledge()
                 return count
+
+    def _acknowledge(self) -> None:
+        """Have the system acknowledge at once what came.
+
+        A peer with Nagle's algorithm on, as DCMTK has, sends no short segment before that (RFC 896), and the system may
+        take its time (RFC 1122 section 4.2.3.2). It forgets this at once, so it is told each time.
+        """
+        if QUICK_ACKNOWLEDGEMENT is not None:
+            with contextlib.suppress(OSError):  # the connection is gone; the next call says so
+                self._socket.setsockopt(socket.IPPROTO_TCP, QUICK_ACKNOWLEDGEMENT, 1)
 
 
 def shut(connection: socket.socket, how: int = socket.SHUT_RDWR) -> None:
