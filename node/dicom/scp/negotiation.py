@@ -169,11 +169,6 @@ class Accepted:
             if len(self._known) > self._most:
                 del self._known[next(iter(self._known))]
 
-    def forget(self) -> None:
-        """Forget all."""
-        with self._lock:
-            self._known.clear()
-
 
 _ACCEPTED = Accepted()
 

@@ -19,17 +19,9 @@ from node.dicom.ledger import READ_BYTES, Ended, Ledger, LedgerReader, Noted, St
 from node.dicom.part10 import Command
 from node.dicom.structure import scan
 from node.records.engine import Records
-from node.records.schema import Base, Event, Instance
+from node.records.schema import Event, Instance
 from tests.node.dicom.objects import EXPLICIT, MR, encoded, image
 from tests.peers import eventually
-
-
-@pytest.fixture
-def records(tmp_path: Path) -> Iterator[Records]:
-    store = Records(f"sqlite:///{tmp_path / 'records.sqlite'}")
-    Base.metadata.create_all(store.engine)
-    yield store
-    store.close()
 
 
 @pytest.fixture

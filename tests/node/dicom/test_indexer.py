@@ -379,6 +379,7 @@ def test_what_streams_in_is_entered_in_few_transactions(
         write(self, items)
 
     monkeypatch.setattr(Indexer, "_write", counted)
+    monkeypatch.setattr(module, "POLL_SECONDS", 0.5)  # no pause of a busy machine is that long
     indexer.start()
     for _ in range(40):
         tell.put(tell.keep())

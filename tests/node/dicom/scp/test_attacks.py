@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import pytest
 
@@ -22,8 +23,8 @@ Start = Callable[..., Node]
 
 
 @pytest.fixture(autouse=True)
-def _nothing_remembered() -> None:
-    negotiation._ACCEPTED.forget()
+def _nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(negotiation, "_ACCEPTED", negotiation.Accepted())
 
 
 def new(size: int = 60) -> tuple[str, bytes]:
@@ -35,6 +36,37 @@ def kept(node: Node, uid: str) -> bytes:
     return read_file(node.spool.root / node.spool.name(uid))[1]
 
 
+@contextmanager
+def being_read(monkeypatch: pytest.MonkeyPatch, strange: bytes) -> Iterator[None]:
+    """Have a stranger's request be read for as long as the block takes; others are read as usual."""
+    reading, enough = threading.Event(), threading.Event()
+    parsed = negotiation._parsed
+
+    def slowly(request: bytes) -> Proposal:
+        if request == strange:
+            reading.set()
+            assert enough.wait(10)
+        return parsed(request)
+
+    monkeypatch.setattr(negotiation, "_parsed", slowly)
+    stranger = threading.Thread(target=negotiation.parse, args=(strange,))
+    stranger.start()
+    try:
+        assert reading.wait(10)
+        yield
+    finally:
+        enough.set()
+        stranger.join()
+
+
+def is_served(request: bytes) -> bool:
+    """Whether a request is answered within two seconds."""
+    thread = threading.Thread(target=lambda: negotiation.accept(negotiation.parse(request), 16384), daemon=True)
+    thread.start()
+    thread.join(2)
+    return not thread.is_alive()
+
+
 @pytest.mark.parametrize("strange", [raw.request(calling="X"), raw.request({1: (MR, [EXPLICIT] * 1000)}, calling="X")])
 def test_who_asks_as_before_does_not_wait_for_a_strangers_request(
     monkeypatch: pytest.MonkeyPatch, strange: bytes
@@ -42,55 +74,16 @@ def test_who_asks_as_before_does_not_wait_for_a_strangers_request(
     """A request of 16 kB takes a fifth of a second: a few strangers would keep everybody out."""
     usual = raw.request(calling="CT1")
     answer = negotiation.accept(negotiation.parse(usual), 16384)
-    reading, enough = threading.Event(), threading.Event()
-    parsed = negotiation._parsed
-
-    def slowly(request: bytes) -> Proposal:
-        reading.set()
-        assert enough.wait(10)
-        return parsed(request)
-
-    monkeypatch.setattr(negotiation, "_parsed", slowly)
-    stranger = threading.Thread(target=negotiation.parse, args=(strange,))
-    served = threading.Thread(target=lambda: negotiation.accept(negotiation.parse(usual), 16384))
-    stranger.start()
-    try:
-        assert reading.wait(10)
-        served.start()
-        served.join(2)
-        assert not served.is_alive()
-    finally:
-        enough.set()
-        stranger.join()
-        served.join()
+    with being_read(monkeypatch, strange):
+        assert is_served(usual)
     assert negotiation.accept(negotiation.parse(usual), 16384) is answer
 
 
 def test_a_long_request_does_not_hold_up_a_short_one(monkeypatch: pytest.MonkeyPatch) -> None:
     long = raw.request({1: (MR, [EXPLICIT] * 1000)}, calling="X")
     assert len(long) > negotiation.REMEMBERED_BYTES
-    reading, enough = threading.Event(), threading.Event()
-    parsed = negotiation._parsed
-
-    def slowly(request: bytes) -> Proposal:
-        if request == long:
-            reading.set()
-            assert enough.wait(10)
-        return parsed(request)
-
-    monkeypatch.setattr(negotiation, "_parsed", slowly)
-    stranger = threading.Thread(target=negotiation.parse, args=(long,))
-    other = threading.Thread(target=negotiation.parse, args=(raw.request(calling="CT1"),))
-    stranger.start()
-    try:
-        assert reading.wait(10)
-        other.start()
-        other.join(2)
-        assert not other.is_alive()
-    finally:
-        enough.set()
-        stranger.join()
-        other.join()
+    with being_read(monkeypatch, long):
+        assert is_served(raw.request(calling="CT1"))
 
 
 def test_strangers_who_are_rejected_fill_no_memory_and_push_nobody_out(start: Start) -> None:

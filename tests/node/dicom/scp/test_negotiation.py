@@ -13,8 +13,8 @@ from tests.node.dicom.scp import raw
 
 
 @pytest.fixture(autouse=True)
-def _nothing_remembered() -> None:
-    negotiation._ACCEPTED.forget()
+def _nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(negotiation, "_ACCEPTED", negotiation.Accepted())
 
 
 def test_the_same_request_gets_the_same_answer_without_being_read_again() -> None:
